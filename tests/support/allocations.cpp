@@ -1,0 +1,33 @@
+// Replaces operator new in test programs that ask for the count; the array and nothrow forms call these.
+#include <support/allocations.hpp>
+
+#include <cstdlib>
+#include <new>
+
+namespace {
+constinit thread_local std::size_t count = 0;
+
+void* take(std::size_t bytes, std::size_t alignment) noexcept {
+  ++count;
+  const std::size_t size = bytes == 0 ? 1 : bytes;
+  if (alignment <= alignof(std::max_align_t)) return std::malloc(size);
+  return std::aligned_alloc(alignment, (size + alignment - 1) / alignment * alignment);
+}
+}  // namespace
+
+std::size_t support::allocations() noexcept { return count; }
+
+void* operator new(std::size_t bytes) {
+  if (void* at = take(bytes, 1)) return at;
+  throw std::bad_alloc();
+}
+void* operator new(std::size_t bytes, std::align_val_t alignment) {
+  if (void* at = take(bytes, static_cast<std::size_t>(alignment))) return at;
+  throw std::bad_alloc();
+}
+void* operator new(std::size_t bytes, const std::nothrow_t&) noexcept { return take(bytes, 1); }
+void operator delete(void* at) noexcept { std::free(at); }
+void operator delete(void* at, std::size_t) noexcept { std::free(at); }
+void operator delete(void* at, std::align_val_t) noexcept { std::free(at); }
+void operator delete(void* at, std::size_t, std::align_val_t) noexcept { std::free(at); }
+void operator delete(void* at, const std::nothrow_t&) noexcept { std::free(at); }
