@@ -1,0 +1,25 @@
+// galley: model serving inside the host program. The umbrella of core, compose and runtime.
+//
+// The doors to the rest: <galley/torch.hpp> (LibTorch models), <galley/learn.hpp> (Eigen). Futures, which
+// bring a heavy standard header, are <galley/core/future.hpp>.
+#pragma once
+
+#include <galley/compose/map.hpp>
+#include <galley/compose/on.hpp>
+#include <galley/compose/pipeline.hpp>
+#include <galley/core/batch.hpp>
+#include <galley/core/completion.hpp>
+#include <galley/core/context.hpp>
+#include <galley/core/executor.hpp>
+#include <galley/core/named_tensors.hpp>
+#include <galley/core/outcomes.hpp>
+#include <galley/core/result.hpp>
+#include <galley/core/row_algebra.hpp>
+#include <galley/core/rows.hpp>
+#include <galley/core/servable.hpp>
+#include <galley/core/signature.hpp>
+#include <galley/core/slot.hpp>
+#include <galley/core/status.hpp>
+#include <galley/core/tensor.hpp>
+#include <galley/core/tensor_rows.hpp>
+#include <galley/runtime/thread_pool.hpp>
