@@ -99,7 +99,8 @@ TEST_CASE("executor handles are equal when they share their state, and keep it a
   auto recording = std::make_shared<Recording>();
   const std::weak_ptr<Recording> watched = recording;
   const Executor executor(recording);
-  const Executor copy = executor;
+  Executor copy(std::make_shared<Recording>());
+  copy = executor;
   CHECK(copy == executor);
   CHECK_FALSE(executor == Executor(std::make_shared<Recording>()));
   recording.reset();

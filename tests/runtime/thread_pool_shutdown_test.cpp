@@ -148,6 +148,20 @@ TEST_CASE("a task may shut its own pool down and ends as usual", "[runtime]") {
   CHECK_FALSE(Executor(pool).post(queued));
 }
 
+TEST_CASE("a task that shuts its own pool down has only the others told", "[runtime]") {
+  bool all_ended = true;
+  Occupier other;
+  ThreadPool pool{{.workers = 2}};
+  other.occupy(pool);
+  TaskProbe task([&] { all_ended = pool.shutdown(); });
+  Executor(pool).post(task);
+  task.ended.wait();
+  CHECK_FALSE(all_ended);
+  CHECK(task.overdues() == 0);
+  CHECK(other.task.overdues() == 1);
+  other.gate.set();
+}
+
 TEST_CASE("all workers may shut their pool down at the same time", "[runtime]") {
   constexpr int workers = 3;
   std::atomic<int> begun{0};

@@ -276,6 +276,83 @@ TEST_CASE("a deadline on a manual clock ends a wait when that clock has reached 
   CHECK(on_worker == WaitEnd::late);
 }
 
+TEST_CASE("a worker that ends its wait leaves the timers to another that sleeps", "[runtime]") {
+  for (std::size_t round = 0; round < 40; ++round) {
+    Event events[2];
+    std::atomic<int> begun{0};
+    TimedTaskProbe timer;
+    std::optional<Executor> executor;
+    Probes waiters;
+    for (std::size_t i = 0; i < 2; ++i) {
+      waiters.push_back(std::make_unique<TaskProbe>([&, i] {
+        // Each on a worker of its own.
+        for (++begun; begun != 2;) std::this_thread::yield();
+        executor->wait(events[i], Instant());
+        timer.ended.wait_until(Instant());  // does not help
+      }));
+    }
+    const ThreadPool pool{{.workers = 2}};
+    executor = pool;
+    for (const auto& waiter : waiters) executor->post(*waiter);
+    while (begun != 2) std::this_thread::yield();
+    REQUIRE(executor->post_at(timer, (pool.now() + 500us).at));
+    events[round % 2].set();
+    waiters[round % 2]->ended.wait();
+    events[1 - round % 2].set();
+    waiters[1 - round % 2]->ended.wait();
+  }
+}
+
+TEST_CASE("a worker that was woken for a task and need not wait any more wakes another",
+          "[runtime]") {
+  for (std::size_t round = 0; round < 200; ++round) {
+    Event events[2];
+    std::atomic<int> begun{0};
+    TaskProbe task;
+    std::optional<Executor> executor;
+    Probes waiters;
+    for (std::size_t i = 0; i < 2; ++i) {
+      waiters.push_back(std::make_unique<TaskProbe>([&, i] {
+        // Each on a worker of its own.
+        for (++begun; begun != 2;) std::this_thread::yield();
+        executor->wait(events[i], Instant());
+        task.ended.wait_until(Instant());  // does not help
+      }));
+    }
+    const ThreadPool pool{{.workers = 2}};
+    executor = pool;
+    for (const auto& waiter : waiters) executor->post(*waiter);
+    while (begun != 2) std::this_thread::yield();
+    for (std::size_t i = 0; i < 3 * (round % 4); ++i) std::this_thread::yield();
+    executor->post(task);
+    events[round % 2].set();
+    waiters[round % 2]->ended.wait();
+    events[1 - round % 2].set();
+    waiters[1 - round % 2]->ended.wait();
+  }
+}
+
+TEST_CASE("a worker is quiescent between tasks and parked while it has none", "[runtime]") {
+  std::shared_ptr<galley::EpochDomain> domain;
+  std::uint64_t epoch = 0;
+  bool passed_between = false;
+  Occupier first;
+  TaskProbe second([&] {
+    domain = Worker::current()->epochs();
+    epoch = domain->advance();
+  });
+  TaskProbe third([&] { passed_between = domain->passed(epoch); });
+  const ThreadPool pool{{.workers = 1}};
+  first.occupy(pool);
+  Executor(pool).post(second);
+  Executor(pool).post(third);
+  first.gate.set();
+  third.ended.wait();
+  CHECK(passed_between);
+  // Ends because a worker without tasks parks.
+  for (epoch = domain->advance(); !domain->passed(epoch);) std::this_thread::yield();
+}
+
 TEST_CASE("tasks nest 32 deep on a worker, then a wait for its own pool is stuck", "[runtime]") {
   constexpr std::size_t cap = 32;
   Event event;
