@@ -77,7 +77,8 @@ class BareLoop {
     std::vector<float> images;
     images.reserve(texts.size() * digits::pixel_count);
     for (const std::string& text : texts) {
-      for (std::uint8_t ink : *decode(text)) {
+      const Pixels pixels = *decode(text);
+      for (std::uint8_t ink : pixels) {
         images.push_back(static_cast<float>(ink) / digits::max_ink);
       }
     }

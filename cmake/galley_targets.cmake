@@ -1,0 +1,26 @@
+# What every target of our own gets: warnings, sanitizers, position-independent code.
+
+function(galley_own_target target)
+  target_compile_options(
+    ${target}
+    PRIVATE $<$<CXX_COMPILER_ID:GNU,Clang,AppleClang>:-Wall
+            -Wextra
+            -Wpedantic
+            -Wconversion
+            -Wshadow
+            -Wnon-virtual-dtor>)
+  # False for std::string's operator+ with g++ 12: https://gcc.gnu.org/bugzilla/show_bug.cgi?id=105651
+  if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND CMAKE_CXX_COMPILER_VERSION VERSION_LESS 13)
+    target_compile_options(${target} PRIVATE -Wno-restrict)
+  endif()
+  # GCC's manual advises against -Werror with sanitizers: they make for false warnings.
+  if(GALLEY_WERROR AND NOT GALLEY_SANITIZE)
+    target_compile_options(${target} PRIVATE $<$<CXX_COMPILER_ID:GNU,Clang,AppleClang>:-Werror>)
+  endif()
+  set_target_properties(${target} PROPERTIES POSITION_INDEPENDENT_CODE ON)
+  if(GALLEY_SANITIZE)
+    target_compile_options(${target} PRIVATE -fsanitize=${GALLEY_SANITIZE} -fno-omit-frame-pointer
+                                             -fno-sanitize-recover=all)
+    target_link_options(${target} PRIVATE -fsanitize=${GALLEY_SANITIZE})
+  endif()
+endfunction()

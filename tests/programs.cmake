@@ -1,0 +1,85 @@
+# The test programs.
+
+# What they share. An archive: a program has of it what it uses. The main is ours because the one that
+# Debian ships with Catch2 2 is compiled for an older C++.
+file(GLOB support CONFIGURE_DEPENDS support/*.cpp)
+add_library(galley_test_support STATIC ${support})
+target_link_libraries(galley_test_support PUBLIC galley_core Catch2::Catch2)
+target_include_directories(galley_test_support PUBLIC ${CMAKE_CURRENT_SOURCE_DIR})
+galley_own_target(galley_test_support)
+
+# galley_test_program(<name> <library> <directory>...): of the *_test.cpp files below the directories.
+# Sets <name>_sources; without any there is no target.
+function(galley_test_program name library)
+  set(patterns ${ARGN})
+  list(TRANSFORM patterns PREPEND ${CMAKE_CURRENT_SOURCE_DIR}/)
+  list(TRANSFORM patterns APPEND /*_test.cpp)
+  file(GLOB_RECURSE sources CONFIGURE_DEPENDS ${patterns})
+  set(${name}_sources ${sources} PARENT_SCOPE)
+  if(NOT sources)
+    message(STATUS "galley: ${name} has no sources")
+    return()
+  endif()
+  add_executable(${name} ${sources})
+  target_link_libraries(${name} PRIVATE ${library} galley_test_support)
+  galley_own_target(${name})
+endfunction()
+
+# galley_test_cases(<name>): one test a case, of the label unit or what its tag says.
+function(galley_test_cases name)
+  if(${name}_sources)
+    set(untagged "")
+    foreach(kind laws contract)
+      foreach(source IN LISTS ${name}_sources)
+        file(STRINGS ${source} tagged REGEX "\\[${kind}\\]" LIMIT_COUNT 1)
+        if(tagged)
+          catch_discover_tests(${name} TEST_SPEC "[${kind}]" PROPERTIES LABELS ${kind} TIMEOUT 300)
+          string(APPEND untagged "~[${kind}]")
+          break()
+        endif()
+      endforeach()
+    endforeach()
+    catch_discover_tests(${name} TEST_SPEC "${untagged}" PROPERTIES LABELS unit TIMEOUT 300)
+  endif()
+endfunction()
+
+galley_test_program(galley_core_tests galley_core core policy compose testing laws contract)
+galley_test_cases(galley_core_tests)
+
+# Files with and without exceptions and RTTI, in one program.
+file(GLOB mixed CONFIGURE_DEPENDS core/mixed_exceptions/*.cpp)
+if(mixed)
+  add_executable(galley_mixed_exceptions ${mixed})
+  target_link_libraries(galley_mixed_exceptions PRIVATE galley_core)
+  target_include_directories(galley_mixed_exceptions PRIVATE ${CMAKE_CURRENT_SOURCE_DIR})
+  galley_own_target(galley_mixed_exceptions)
+  set_source_files_properties(core/mixed_exceptions/without.cpp
+                              PROPERTIES COMPILE_OPTIONS "-fno-exceptions;-fno-rtti")
+  add_test(NAME "files with and without exceptions meet in one program"
+           COMMAND galley_mixed_exceptions)
+  set_tests_properties("files with and without exceptions meet in one program" PROPERTIES LABELS unit)
+endif()
+
+if(NOT GALLEY_CORE_ONLY)
+  galley_test_program(galley_runtime_tests galley runtime)
+  galley_test_cases(galley_runtime_tests)
+  if(GALLEY_WITH_LEARN)
+    galley_test_program(galley_learn_tests galley learn)
+    galley_test_cases(galley_learn_tests)
+  endif()
+  if(GALLEY_WITH_TORCH)
+    galley_test_program(galley_torch_tests galley torch)
+    if(galley_torch_tests_sources)
+      target_link_libraries(galley_torch_tests PRIVATE torch)
+    endif()
+    # LibTorch takes a second to start, so a process serves a file of cases, found by its name.
+    foreach(source IN LISTS galley_torch_tests_sources)
+      get_filename_component(stem ${source} NAME_WE)
+      add_test(NAME "torch: ${stem}" COMMAND galley_torch_tests "-#" "[#${stem}]")
+      set_tests_properties("torch: ${stem}" PROPERTIES LABELS "unit;torch" TIMEOUT 600)
+      if(Catch2_VERSION VERSION_LESS 3)
+        set_property(TEST "torch: ${stem}" PROPERTY FAIL_REGULAR_EXPRESSION "No tests ran")
+      endif()
+    endforeach()
+  endif()
+endif()
