@@ -1,0 +1,88 @@
+// What may be said of a LibTorch model when it is made a servable.
+#pragma once
+
+#include <galley/core/device.hpp>
+#include <galley/core/signature.hpp>
+#include <galley/core/tensor.hpp>
+#include <galley/torch/threads.hpp>
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace galley::inline v1 {
+
+/// How far two answers to one row may lie apart: |a - b| <= absolute + relative * |b|. Loosen it for
+/// models that answer in 16 bits.
+struct Tolerance {
+  double absolute = 1e-5;
+  double relative = 1e-4;
+  friend bool operator==(const Tolerance&, const Tolerance&) = default;
+};
+
+/// Whether a module's parameters become constants of its graph when it is loaded.
+enum class Freeze : std::uint8_t { no, yes };
+
+/// Whether LibTorch's `optimize_for_inference` is applied when a module is loaded. It is no faster on
+/// small models and slower on some.
+enum class Optimize : std::uint8_t { no, for_inference };
+
+/// Whether LibTorch watches the first calls of a model and compiles it anew after them.
+///
+/// `off` makes every call after the first as fast as it will ever be; it is chosen for the one model,
+/// not through LibTorch's process-wide switch. `as_host` leaves the choice to that switch.
+enum class Profiling : std::uint8_t { off, as_host };
+
+/// Rows that stand for those a model will see: each row is one tensor for each input, in order.
+using SampleRows = std::vector<std::vector<Tensor>>;
+
+/// What may be said of a C++ function or module on LibTorch tensors.
+///
+/// The signature is that of a *row*. `inputs` may be left out where `samples` are given: then names,
+/// dtypes and shapes are theirs, and an extent in which they differ is free. `outputs` may be left
+/// out: then they are found by running rows, at two sizes where an input has free extents.
+struct FunctionOptions {
+  std::vector<TensorSpec> inputs = {};
+  std::vector<TensorSpec> outputs = {};
+  /// Rows to check and warm the model with; without them rows are made from `seed`, within each
+  /// input's `range` (else -1 to 1; for uint8 0 to 255; for other integers 0 and 1).
+  SampleRows samples = {};
+  /// The extents that made-up rows have where an input's extent is free, in order; 16 beyond these.
+  std::vector<std::int64_t> sample_sizes = {};
+  std::uint64_t seed = 1;
+  /// How far a row's answer alone may lie from its answer among others.
+  Tolerance tolerance = {};
+  /// The batch sizes that `prepare` runs, twice each, on every worker.
+  std::vector<std::size_t> warm_batches = {1};
+  /// What `prepare` asks of each worker.
+  ThreadOptions threads = {};
+};
+
+/// What may be said of a TorchScript model. The members that `FunctionOptions` has mean the same.
+struct ScriptOptions {
+  /// The servable's name; the file's, without its extension, when empty.
+  std::string name = {};
+  std::vector<TensorSpec> inputs = {};
+  std::vector<TensorSpec> outputs = {};
+  Freeze freeze = Freeze::yes;
+  Optimize optimize = Optimize::no;
+  Profiling profiling = Profiling::off;
+  /// Where the model runs, and where its rows must be.
+  Device device = {};
+  SampleRows samples = {};
+  std::vector<std::int64_t> sample_sizes = {};
+  std::uint64_t seed = 1;
+  Tolerance tolerance = {};
+  std::vector<std::size_t> warm_batches = {1};
+  ThreadOptions threads = {};
+};
+
+/// What a LibTorch servable counts: `servable.control(path, statistics)` fills it in.
+struct TorchStatistics {
+  /// Calls on threads that `prepare_thread` was not called on: allowed, but an operation there may
+  /// take as many threads as LibTorch's default says.
+  std::uint64_t unprepared_calls = 0;
+};
+
+}  // namespace galley::inline v1

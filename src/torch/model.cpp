@@ -1,0 +1,136 @@
+#include <src/torch/torch_headers.hpp>
+
+#include <galley/core/text.hpp>
+#include <galley/torch/tensor.hpp>
+#include <src/torch/errors.hpp>
+#include <src/torch/model.hpp>
+#include <src/torch/model_check.hpp>
+#include <src/torch/torch_compat.hpp>
+
+#include <algorithm>
+
+namespace galley::inline v1::detail {
+
+namespace {
+
+constexpr int warm_runs = 2;
+
+}  // namespace
+
+Result<std::shared_ptr<const Model>> Model::make(ModelDraft draft) {
+  const c10::InferenceMode inference;
+  try {
+    auto model = std::make_shared<Model>();
+    model->kind_ = std::move(draft.kind);
+    model->warm_batches_ = draft.options.warm_batches;
+    model->threads_ = draft.options.threads;
+    model->facts_ = std::move(draft.facts);
+    if (std::ranges::find(model->warm_batches_, std::size_t{0}) != model->warm_batches_.end()) {
+      return refused("options.warm_batches: expected sizes of at least 1, got 0");
+    }
+    GALLEY_TRY(model->set_inputs(draft));
+    GALLEY_TRY(model->check(draft));
+    model->call_ = std::move(draft.call);
+    return std::shared_ptr<const Model>(std::move(model));
+  } catch (...) {
+    return caught(Status::failed_precondition);
+  }
+}
+
+Result<void> Model::set_inputs(ModelDraft& draft) {
+  std::vector<TensorSpec>& inputs = signature_.inputs;
+  inputs = std::move(draft.options.inputs);
+  if (inputs.empty()) {
+    GALLEY_TRY(inputs, inputs_of(draft.input_names, draft.options.samples));
+  }
+  const std::size_t takes = draft.input_names.size();
+  if (takes != 0 && takes != inputs.size()) {
+    std::string names;
+    for (const std::string& name : draft.input_names) {
+      names.append(names.empty() ? "" : ", ").append(name);
+    }
+    return refused(text({"takes ", std::to_string(takes), " tensors (", names, "), ",
+                         std::to_string(inputs.size()), " are declared"}));
+  }
+  GALLEY_TRY(const Device device, from_torch(draft.device));
+  for (TensorSpec& spec : inputs) {
+    if (spec.shape.rank() >= Shape::max_rank) {
+      return refused(text({"input \"", spec.name, "\": expected a row of at most 7 extents, got ",
+                           to_string(spec.shape)}));
+    }
+    if (!spec.device.has_value()) spec.device = device;
+    has_free_extents_ = has_free_extents_ || !spec.shape.is_fixed();
+  }
+  return {};
+}
+
+Result<void> Model::check(ModelDraft& draft) {
+  const std::vector<TensorSpec>& inputs = signature_.inputs;
+  if (draft.options.samples.empty()) {
+    samples_ = made_samples(inputs, draft.options, 1, draft.device);
+  } else {
+    GALLEY_TRY(samples_, given_samples(inputs, draft.options.samples, draft.device));
+  }
+  GALLEY_TRY(CheckedModel checked, check_model(*draft.call, draft.as_loaded.get(), inputs, samples_,
+                                               draft.options, draft.device));
+  signature_.outputs = std::move(checked.outputs);
+  writes_inputs_ = checked.writes_inputs;
+  return {};
+}
+
+void Model::call(Tensors& inputs, Tensors& outputs) const {
+  if (writes_inputs_) {
+    for (at::Tensor& input : inputs) input = input.clone(at::MemoryFormat::Contiguous);
+  }
+  (*call_)({inputs.data(), inputs.size()}, outputs);
+}
+
+Result<void> Model::warm() const {
+  const c10::InferenceMode inference;
+  try {
+    for (const std::size_t rows : warm_batches_) {
+      const Columns columns = repeated(samples_, rows);
+      for (int run = 0; run < warm_runs; ++run) {
+        Tensors inputs(columns.begin(), columns.end());
+        Tensors outputs;
+        call(inputs, outputs);
+      }
+    }
+  } catch (...) {
+    return caught();
+  }
+  return {};
+}
+
+Result<void> Model::prepare(const PrepareScope& scope) const {
+  return scope.each_worker([this]() -> Result<void> {
+    if (Worker::current() != nullptr) {  // the host's own threads are the host's to prepare
+      const Result<void> set = prepare_thread(threads_);
+      if (!set.has_value() && set.status() != Status::unimplemented) return set;
+    }
+    return warm();
+  });
+}
+
+void Model::describe(Description& description) const {
+  description.kind = kind_;
+  description.signature = std::make_shared<const Signature>(signature_);
+  description.options = facts_;
+  std::string batches;
+  for (const std::size_t rows : warm_batches_) {
+    batches.append(batches.empty() ? "" : ", ").append(std::to_string(rows));
+  }
+  description.options.emplace_back("warm_batches", batches);
+  description.options.emplace_back("libtorch", libtorch_version());
+}
+
+Result<void> Model::control(ControlRequest& request) const {
+  if (auto* statistics = request.as<TorchStatistics>()) {
+    statistics->unprepared_calls = unprepared_calls_.load(std::memory_order_relaxed);
+    return {};
+  }
+  return Error(Status::unimplemented,
+               text({"a ", kind_, " servable does not know the request ", request.type_name()}));
+}
+
+}  // namespace galley::inline v1::detail

@@ -1,0 +1,85 @@
+// Model: a checked LibTorch model, behind whatever servable.
+#pragma once
+
+#include <src/torch/torch_headers.hpp>
+
+#include <galley/core/named_tensors.hpp>
+#include <galley/core/node.hpp>
+#include <galley/core/result.hpp>
+#include <galley/core/servable.hpp>
+#include <galley/torch/options.hpp>
+#include <src/torch/call.hpp>
+#include <src/torch/samples.hpp>
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace galley::inline v1::detail {
+
+/// What a model is made of before it is checked.
+struct ModelDraft {
+  std::string kind;
+  std::unique_ptr<Call> call;
+  /// The model as it was before eval(), when that changed anything.
+  std::unique_ptr<Call> as_loaded;
+  /// What the model calls its inputs; empty where it does not say.
+  std::vector<std::string> input_names;
+  at::Device device{at::kCPU};
+  FunctionOptions options;
+  /// What `describe` says beside the signature.
+  std::vector<std::pair<std::string, std::string>> facts;
+};
+
+/// A model that keeps its rows apart. Immutable but for what it counts.
+class Model {
+ public:
+  /// Checks what `draft` says.
+  ///
+  /// Errors  as `torch_script`
+  static Result<std::shared_ptr<const Model>> make(ModelDraft draft);
+
+  const Signature& signature() const noexcept { return signature_; }
+  bool has_free_extents() const noexcept { return has_free_extents_; }
+
+  /// The outputs for a batch of each input. Needs InferenceMode. Throws what LibTorch throws.
+  void call(Tensors& inputs, Tensors& outputs) const;
+
+  /// Counts a call on a thread that is not prepared.
+  void count_call() const noexcept {
+    if (is_thread_prepared()) [[likely]]
+      return;
+    unprepared_calls_.fetch_add(1, std::memory_order_relaxed);  // a count; orders nothing
+  }
+
+  Result<void> prepare(const PrepareScope& scope) const;
+  void describe(Description& description) const;
+  Result<void> control(ControlRequest& request) const;
+
+ private:
+  Result<void> set_inputs(ModelDraft& draft);
+  Result<void> check(ModelDraft& draft);
+  Result<void> warm() const;
+
+  std::string kind_;
+  std::unique_ptr<const Call> call_;
+  Signature signature_;
+  bool has_free_extents_ = false;
+  bool writes_inputs_ = false;
+  Columns samples_;
+  std::vector<std::size_t> warm_batches_;
+  ThreadOptions threads_;
+  std::vector<std::pair<std::string, std::string>> facts_;
+  mutable std::atomic<std::uint64_t> unprepared_calls_{0};
+};
+
+/// The model as a servable of these row types.
+///
+/// Errors  failed_precondition: a row of several tensors where one is wanted
+template <class In, class Out>
+Result<Servable<In, Out>> serve_model(std::string name, std::shared_ptr<const Model> model);
+
+}  // namespace galley::inline v1::detail

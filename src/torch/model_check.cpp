@@ -1,0 +1,244 @@
+#include <src/torch/torch_headers.hpp>
+
+#include <galley/core/text.hpp>
+#include <src/torch/convert.hpp>
+#include <src/torch/errors.hpp>
+#include <src/torch/model_check.hpp>
+
+#include <cstdio>
+#include <cstring>
+#include <string>
+#include <string_view>
+#include <utility>
+
+namespace galley::inline v1::detail {
+
+namespace {
+
+std::string number(const at::Tensor& scalar) {
+  char digits[32];
+  const int length = std::snprintf(digits, sizeof digits, "%.6g", scalar.item<double>());
+  return std::string(digits, static_cast<std::size_t>(length));
+}
+
+std::string shape_of(const at::Tensor& tensor) {
+  std::string all = "[";
+  for (const std::int64_t size : tensor.sizes()) {
+    if (all.size() > 1) all.append(", ");
+    all.append(std::to_string(size));
+  }
+  return all.append("]");
+}
+
+template <class Columns>
+Columns row_of(const Columns& columns, std::int64_t row) {
+  Columns part;
+  for (const at::Tensor& column : columns) part.push_back(column.narrow(0, row, 1));
+  return part;
+}
+
+template <class Columns>
+Columns reversed(const Columns& columns) {
+  Columns other;
+  for (const at::Tensor& column : columns) other.push_back(column.flip(0));
+  return other;
+}
+
+class Trial {
+ public:
+  Trial(Call& call, std::span<const TensorSpec> inputs, const FunctionOptions& options)
+      : call_(call), inputs_(inputs), options_(options) {}
+
+  bool writes_inputs() const noexcept { return writes_inputs_; }
+  const std::vector<std::string>& names() const noexcept { return names_; }
+
+  /// The first run of all: names the outputs.
+  Result<void> bind(const Columns& rows) {
+    const Columns copies = copied(rows);
+    try {
+      names_ = call_.bind_outputs(copies, options_.outputs);
+    } catch (...) {
+      return of_rows(rows);
+    }
+    return {};
+  }
+
+  /// The outputs for `rows`, each of which must have as many.
+  Result<Tensors> run(const Columns& rows) { return run(call_, rows); }
+  Result<Tensors> run(const Call& call, const Columns& rows) {
+    const Columns copies = copied(rows);
+    Tensors outputs;
+    try {
+      call(copies, outputs);
+      for (std::size_t i = 0; i < rows.size(); ++i) {
+        const at::Tensor& before = rows[i];
+        writes_inputs_ = writes_inputs_ || !same_bytes(before, copies[i]);
+      }
+      for (at::Tensor& output : outputs) output = output.clone();
+    } catch (...) {
+      return of_rows(rows);
+    }
+    if (outputs.size() != names_.size()) {
+      return refused(text({"gives ", std::to_string(outputs.size()), " outputs for some rows and ",
+                           std::to_string(names_.size()), " for others"}));
+    }
+    const std::int64_t count = rows.front().size(0);
+    for (std::size_t i = 0; i < outputs.size(); ++i) {
+      const at::Tensor& output = outputs[i];
+      if (output.dim() > 0 && output.size(0) == count) continue;
+      return refused(
+          text({"does not keep the row count: ", std::to_string(count), " rows gave ", quoted(i),
+                " ", shape_of(output), ", expected [", std::to_string(count), ", ...]"}));
+    }
+    return outputs;
+  }
+
+  /// Ok when all outputs agree; else where they do not: `what` says of which two runs they are.
+  Result<void> same(const Tensors& got, const Tensors& wanted, std::string_view what,
+                    std::string_view got_when, std::string_view wanted_when) const {
+    for (std::size_t i = 0; i < wanted.size(); ++i) {
+      if (got[i].sizes() != wanted[i].sizes()) {
+        return refused(text({what, ": ", quoted(i), " is ", shape_of(got[i]), " ", got_when,
+                             " and ", shape_of(wanted[i]), " ", wanted_when}));
+      }
+      const at::Tensor a = got[i].to(at::kDouble).to(at::kCPU).flatten();
+      const at::Tensor b = wanted[i].to(at::kDouble).to(at::kCPU).flatten();
+      const Tolerance& t = options_.tolerance;
+      if (at::allclose(a, b, t.relative, t.absolute, /*equal_nan=*/true)) continue;
+      const at::Tensor worst = (a - b).abs().nan_to_num(1e300).argmax();
+      return refused(
+          text({what, ": ", quoted(i), " has ", number(a[worst.item<std::int64_t>()]), " ",
+                got_when, " and ", number(b[worst.item<std::int64_t>()]), " ", wanted_when}));
+    }
+    return {};
+  }
+
+  std::string quoted(std::size_t output) const { return text({"output \"", names_[output], "\""}); }
+
+ private:
+  static Columns copied(const Columns& rows) {
+    Columns copies;
+    for (const at::Tensor& column : rows) {
+      copies.push_back(column.clone(at::MemoryFormat::Contiguous));
+    }
+    return copies;
+  }
+
+  static bool same_bytes(const at::Tensor& before, const at::Tensor& after) {
+    return mix(0, before) == mix(0, after);
+  }
+
+  /// The exception being handled, with the rows that brought it about.
+  Error of_rows(const Columns& rows) const {
+    Error error = caught(Status::failed_precondition);
+    std::string shapes;
+    for (std::size_t i = 0; i < rows.size(); ++i) {
+      shapes.append(i == 0 ? "" : ", ").append(inputs_[i].name).append(" ");
+      shapes.append(to_string(inputs_[i].dtype)).append(" ").append(shape_of(rows[i]));
+    }
+    error.detail = text({"failed on sample rows ", shapes, ": ", error.detail});
+    return error;
+  }
+
+  Call& call_;
+  std::span<const TensorSpec> inputs_;
+  const FunctionOptions& options_;
+  std::vector<std::string> names_;
+  bool writes_inputs_ = false;
+};
+
+Result<void> check_training(Trial& trial, const Call* as_loaded, const Columns& samples,
+                            const Tensors& answers) {
+  if (as_loaded == nullptr) return {};
+  constexpr std::string_view advice =
+      "it was saved in training mode, as with batch normalisation or dropout, and answers "
+      "otherwise "
+      "after eval(): call eval() before saving it";
+  const Result<Tensors> training = trial.run(*as_loaded, samples);
+  Result<void> same = training.has_value()
+                          ? trial.same(*training, answers, "", "in training mode", "after eval()")
+                          : Result<void>(training.error());
+  if (same.has_value()) return {};
+  return Error(same.status(),
+               text({advice, " (",
+                     same.error().detail.starts_with(": ") ? same.error().detail.substr(2)
+                                                           : same.error().detail,
+                     ")"}));
+}
+
+Result<void> check_neighbours(Trial& trial, const Columns& samples, const Tensors& together) {
+  constexpr std::string_view what = "its rows depend on each other";
+  const std::int64_t count = samples.front().size(0);
+  const std::string among = "among " + std::to_string(count) + " rows";
+  for (std::int64_t row = 0; row < count; ++row) {
+    GALLEY_TRY(const Tensors alone, trial.run(row_of(samples, row)));
+    GALLEY_TRY(trial.same(alone, row_of(together, row), what, "alone", among));
+  }
+  GALLEY_TRY(const Tensors backward, trial.run(reversed(samples)));
+  return trial.same(reversed(backward), together, what, "in reverse order", "in order");
+}
+
+/// The outputs' signature: as declared, else as found; an extent is free where `larger` differs.
+Result<std::vector<TensorSpec>> outputs_of(const Trial& trial, const Tensors& answers,
+                                           const std::optional<Tensors>& larger, bool has_free,
+                                           std::span<const TensorSpec> declared) {
+  std::vector<TensorSpec> outputs;
+  for (std::size_t i = 0; i < answers.size(); ++i) {
+    Result<Tensor> block = from_torch(answers[i]);
+    if (!block.has_value()) return refused(text({trial.quoted(i), ": ", block.error().detail}));
+    if (!declared.empty()) {
+      const Result<void> fits = declared[i].check_block(*block, "output");
+      if (!fits.has_value()) return refused(fits.error().detail);
+      outputs.push_back(declared[i]);
+      continue;
+    }
+    std::vector<std::int64_t> extents(block->shape().extents().begin() + 1,
+                                      block->shape().extents().end());
+    for (std::size_t d = 0; d < extents.size() && has_free; ++d) {
+      const auto dim = static_cast<std::int64_t>(d + 1);
+      const bool same = larger.has_value() && (*larger)[i].dim() == answers[i].dim() &&
+                        (*larger)[i].size(dim) == extents[d];
+      if (!same) extents[d] = any;
+    }
+    TensorSpec spec;
+    spec.name = trial.names()[i];
+    spec.dtype = block->dtype();
+    GALLEY_TRY(spec.shape, Shape::of(extents));
+    outputs.push_back(std::move(spec));
+  }
+  return outputs;
+}
+
+}  // namespace
+
+Result<CheckedModel> check_model(Call& call, const Call* as_loaded,
+                                 std::span<const TensorSpec> inputs, const Columns& samples,
+                                 const FunctionOptions& options, at::Device device) {
+  Trial trial(call, inputs, options);
+  const std::uint64_t before = call.fingerprint();
+  GALLEY_TRY(trial.bind(samples));
+  if (trial.names().empty()) return refused("gives no tensor");
+  GALLEY_TRY(const Tensors together, trial.run(samples));
+  GALLEY_TRY(check_training(trial, as_loaded, samples, together));
+  GALLEY_TRY(const Tensors again, trial.run(samples));
+  if (call.fingerprint() != before) {
+    return refused("changes its own state: an attribute is not what it was before a call");
+  }
+  GALLEY_TRY(trial.same(again, together, "equal rows give different answers", "the second time",
+                        "the first time"));
+  GALLEY_TRY(check_neighbours(trial, samples, together));
+
+  bool has_free = false;
+  for (const TensorSpec& spec : inputs) has_free = has_free || !spec.shape.is_fixed();
+  std::optional<Tensors> larger;
+  if (has_free && options.outputs.empty()) {
+    Result<Tensors> found = trial.run(made_samples(inputs, options, 2, device));
+    if (found.has_value()) larger = *std::move(found);
+  }
+  CheckedModel checked;
+  GALLEY_TRY(checked.outputs, outputs_of(trial, together, larger, has_free, options.outputs));
+  checked.writes_inputs = trial.writes_inputs();
+  return checked;
+}
+
+}  // namespace galley::inline v1::detail

@@ -1,0 +1,251 @@
+#include <src/torch/torch_headers.hpp>
+
+#include <galley/core/row_algebra.hpp>
+#include <galley/core/text.hpp>
+#include <src/torch/convert.hpp>
+#include <src/torch/errors.hpp>
+#include <src/torch/model.hpp>
+
+#include <algorithm>
+#include <concepts>
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <span>
+#include <stdexcept>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace galley::inline v1::detail {
+
+namespace {
+
+/// A batch at the model's door: what LibTorch is given, and what keeps gathered rows alive.
+struct Door {
+  Tensors inputs;
+  c10::SmallVector<Tensor, 1> kept;
+
+  void add(const Rows<Tensor>& rows, Workspace* workspace) {
+    Tensor keep;
+    inputs.push_back(borrow_rows(rows, keep, workspace));
+    if (keep.is_defined()) kept.push_back(std::move(keep));
+  }
+};
+
+/// One input of every row, where the batch has no column for it.
+Rows<Tensor> column_of(const Rows<NamedTensors>& rows, const std::string& name,
+                       Workspace* workspace) {
+  Rows<Tensor> column(rows.size(), workspace);
+  for (std::size_t i = 0; i < rows.size(); ++i) column.push_back(*rows[i].find(name));
+  return column;
+}
+
+/// A servable's node: In and Out are Tensor, or NamedTensors.
+template <class In, class Out>
+class ModelNode {
+ public:
+  static constexpr const char* kind = "torch";
+
+  explicit ModelNode(std::shared_ptr<const Model> model) : model_(std::move(model)) {}
+
+  NodeTraits traits() const { return {}; }
+  void describe(Description& d) const { model_->describe(d); }
+  Result<void> prepare(const PrepareScope& scope) const { return model_->prepare(scope); }
+  Result<void> control(ControlRequest& request) const { return model_->control(request); }
+
+  Outcomes<Out> serve(const NodeHeader& node, const Batch<In>& batch,
+                      const BatchContext& context) const {
+    model_->count_call();
+    try {
+      return serve_live<Out>(batch, context, [&](const Batch<In>& rows, const BatchContext& live) {
+        return serve_checked(node, rows, live.workspace());
+      });
+    } catch (...) {
+      return Outcomes<Out>::failed(batch.size(), within(node.name, caught()));
+    }
+  }
+
+ private:
+  Outcomes<Out> serve_checked(const NodeHeader& node, const Batch<In>& rows,
+                              Workspace* workspace) const {
+    Casualties bad = check_inputs(rows);
+    if (bad.empty()) [[likely]]
+      return serve_by_shape(node, rows, workspace);
+    for (Casualty& casualty : bad.mutable_span()) {
+      casualty.error = within(node.name, std::move(casualty.error));
+    }
+    if (bad.size() == rows.size()) return Outcomes<Out>(Rows<Out>(), std::move(bad));
+    std::vector<RowIndex> places = survivors_of(rows.size(), bad);
+    for (RowIndex& row : places) row = static_cast<RowIndex>(rows.place(row));
+    return with_earlier(std::move(bad), serve_by_shape(node, rows.at_places(places), workspace));
+  }
+
+  Casualties check_inputs(const Batch<In>& rows) const {
+    if constexpr (std::same_as<In, Tensor>) {
+      return model_->signature().inputs.front().check_rows(rows);
+    } else {
+      return check_rows(std::span<const TensorSpec>(model_->signature().inputs), rows);
+    }
+  }
+
+  /// Rows of unequal shape in groups of equal shape, each as if it were alone.
+  Outcomes<Out> serve_by_shape(const NodeHeader& node, const Batch<In>& rows,
+                               Workspace* workspace) const {
+    if (!model_->has_free_extents() || rows.size() == 1 || is_uniform(rows)) {
+      return serve_group(node, rows, workspace);
+    }
+    std::map<std::vector<std::int64_t>, std::size_t> groups;  // by the extents of a row's inputs
+    Result<Split> split = Split::by(rows, rows.size(), [&](std::size_t i) {
+      return groups.try_emplace(extents_of(rows[i]), groups.size()).first->second;
+    });
+    if (groups.size() == 1) return serve_group(node, rows, workspace);
+    std::vector<PartOutcomes<Out>> parts;
+    for (std::size_t group = 0; group < groups.size(); ++group) {
+      const Batch<In> part = rows.at_places(split->places(group));
+      parts.push_back({split->rows(group), serve_group(node, part, workspace)});
+    }
+    return merge<Out>(rows.size(), parts, workspace);
+  }
+
+  /// True when all rows are known to have one shape without looking at each.
+  bool is_uniform(const Batch<In>& rows) const {
+    const Rows<In>* all = rows.whole();
+    if constexpr (std::same_as<In, Tensor>) {
+      return all != nullptr && all->is_uniform();
+    } else {
+      return all != nullptr && all->has_columns() &&
+             std::ranges::all_of(model_->signature().inputs, [all](const TensorSpec& spec) {
+               const auto column = all->column(spec.name);
+               return column.has_value() && (*column)->is_uniform();
+             });
+    }
+  }
+
+  std::vector<std::int64_t> extents_of(const In& row) const {
+    std::vector<std::int64_t> all;
+    for (const TensorSpec& spec : model_->signature().inputs) {
+      const Tensor* tensor = nullptr;
+      if constexpr (std::same_as<In, Tensor>) {
+        tensor = &row;
+      } else {
+        tensor = row.find(spec.name);
+      }
+      all.insert(all.end(), tensor->shape().extents().begin(), tensor->shape().extents().end());
+    }
+    return all;
+  }
+
+  Outcomes<Out> serve_group(const NodeHeader& node, const Batch<In>& rows,
+                            Workspace* workspace) const {
+    if (rows.size() == 1) {  // nothing to halve: the shortest way
+      try {
+        return run_in_mode(rows, workspace);
+      } catch (...) {
+        return Outcomes<Out>::failed(1, within(node.name, caught()));
+      }
+    }
+    return bisect<Out>(
+        rows.size(),
+        [&](std::size_t first, std::size_t count) -> Result<Outcomes<Out>> {
+          try {
+            return run_in_mode(rows.slice(first, count), workspace);
+          } catch (...) {
+            return within(node.name, caught());
+          }
+        },
+        workspace);
+  }
+
+  Outcomes<Out> run_in_mode(const Batch<In>& rows, Workspace* workspace) const {
+    if (c10::InferenceMode::is_enabled()) return run(rows, workspace);
+    const c10::InferenceMode inference;
+    return run(rows, workspace);
+  }
+
+  Outcomes<Out> run(const Batch<In>& rows, Workspace* workspace) const {
+    Door door;
+    // `owned` lives as long as the call: what LibTorch sees of it is borrowed.
+    std::optional<Rows<In>> owned;
+    if constexpr (std::same_as<In, Tensor>) {
+      if (rows.whole() == nullptr && rows.size() == 1) {
+        door.inputs.push_back(borrow_row(door.kept.emplace_back(rows[0])));
+        return answer(door, 1);
+      }
+    }
+    const Rows<In>* all = rows.whole();
+    if (all == nullptr) all = &owned.emplace(rows.borrowed().to_rows(workspace));
+    if constexpr (std::same_as<In, Tensor>) {
+      door.add(*all, workspace);
+    } else {
+      for (const TensorSpec& spec : model_->signature().inputs) {
+        const auto column = all->column(spec.name);
+        door.add(column.has_value() ? **column : column_of(*all, spec.name, workspace), workspace);
+      }
+    }
+    return answer(door, rows.size());
+  }
+
+  Outcomes<Out> answer(Door& door, std::size_t rows) const {
+    Tensors outputs;
+    model_->call(door.inputs, outputs);
+    const std::vector<TensorSpec>& specs = model_->signature().outputs;
+    if (outputs.size() != specs.size()) {
+      throw std::runtime_error(text({"gave ", std::to_string(outputs.size()), " outputs, expected ",
+                                     std::to_string(specs.size())}));
+    }
+    for (std::size_t i = 0; i < specs.size(); ++i) {
+      if (outputs[i].dim() == 0 || outputs[i].size(0) != static_cast<std::int64_t>(rows)) {
+        throw std::runtime_error(wrong_count(specs[i], outputs[i], rows));
+      }
+    }
+    if constexpr (std::same_as<Out, Tensor>) {
+      return own_rows(std::move(outputs.front()));
+    } else {
+      std::vector<NamedColumn> columns;
+      columns.reserve(specs.size());
+      for (std::size_t i = 0; i < specs.size(); ++i) {
+        columns.push_back({specs[i].name, own_rows(std::move(outputs[i]))});
+      }
+      Result<Rows<NamedTensors>> named = Rows<NamedTensors>::of_columns(std::move(columns));
+      if (!named.has_value()) throw std::runtime_error(named.error().detail);
+      return *std::move(named);
+    }
+  }
+
+  static std::string wrong_count(const TensorSpec& spec, const at::Tensor& output,
+                                 std::size_t rows) {
+    const std::string got = output.dim() == 0 ? "a scalar" : std::to_string(output.size(0));
+    return text(
+        {"output \"", spec.name, "\": expected ", std::to_string(rows), " rows, got ", got});
+  }
+
+  std::shared_ptr<const Model> model_;
+};
+
+Result<void> only_one(std::string_view what, std::span<const TensorSpec> specs) {
+  if (specs.size() == 1) return {};
+  return Error(Status::failed_precondition,
+               text({what, std::to_string(specs.size()), " tensors (", names_of(specs),
+                     "): expected one, where rows are Tensor; NamedTensors rows hold several"}));
+}
+
+}  // namespace
+
+template <class In, class Out>
+Result<Servable<In, Out>> serve_model(std::string name, std::shared_ptr<const Model> model) {
+  const Signature& signature = model->signature();
+  if constexpr (std::same_as<In, Tensor>) GALLEY_TRY(only_one("takes ", signature.inputs));
+  if constexpr (std::same_as<Out, Tensor>) GALLEY_TRY(only_one("gives ", signature.outputs));
+  return Servable<In, Out>::of_node(std::move(name), ModelNode<In, Out>(std::move(model)));
+}
+
+template Result<Servable<Tensor, Tensor>> serve_model(std::string, std::shared_ptr<const Model>);
+template Result<Servable<Tensor, NamedTensors>> serve_model(std::string,
+                                                            std::shared_ptr<const Model>);
+template Result<Servable<NamedTensors, Tensor>> serve_model(std::string,
+                                                            std::shared_ptr<const Model>);
+template Result<Servable<NamedTensors, NamedTensors>> serve_model(std::string,
+                                                                  std::shared_ptr<const Model>);
+
+}  // namespace galley::inline v1::detail

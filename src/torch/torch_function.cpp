@@ -1,0 +1,90 @@
+#include <src/torch/torch_headers.hpp>
+
+#include <galley/core/text.hpp>
+#include <galley/torch/module.hpp>
+#include <src/torch/errors.hpp>
+#include <src/torch/model.hpp>
+
+#include <utility>
+
+namespace galley::inline v1::detail {
+
+namespace {
+
+/// A C++ function on LibTorch tensors as a Call.
+class FunctionCall final : public Call {
+ public:
+  explicit FunctionCall(TorchFunction function) : function_(std::move(function)) {}
+
+  void operator()(std::span<const at::Tensor> inputs, Tensors& outputs) const override {
+    if (function_.one) {
+      outputs.push_back(function_.one(inputs.front()));
+    } else {
+      for (at::Tensor& output : function_.many({inputs.begin(), inputs.end()})) {
+        outputs.push_back(std::move(output));
+      }
+    }
+    for (const at::Tensor& output : outputs) {
+      if (!output.defined()) throw std::runtime_error("gives an undefined tensor");
+    }
+  }
+
+  std::vector<std::string> bind_outputs(std::span<const at::Tensor> inputs,
+                                        std::span<const TensorSpec> declared) override {
+    Tensors outputs;
+    (*this)(inputs, outputs);
+    return names_by_position(outputs.size(), declared);
+  }
+
+  std::uint64_t fingerprint() const override {
+    std::uint64_t all = 1;
+    if (function_.state) {
+      for (const at::Tensor& tensor : function_.state()) all = mix(all, tensor);
+    }
+    return all;
+  }
+
+ private:
+  TorchFunction function_;
+};
+
+}  // namespace
+
+template <class In, class Out>
+Result<Servable<In, Out>> serve_torch_function(std::string name, TorchFunction function,
+                                               FunctionOptions options) {
+  const auto named = [&name](Error error) { return within(name, std::move(error)); };
+  if (function.is_training) {
+    return named(Error(Status::failed_precondition,
+                       "the module is in training mode, where batch normalisation and dropout make "
+                       "rows depend on each other: call eval() before serving it"));
+  }
+  ModelDraft draft;
+  try {
+    draft.kind = function.state ? "torch_module" : "torch_function";
+    if (function.state) {
+      std::int64_t elements = 0;
+      for (const at::Tensor& tensor : function.state()) elements += tensor.numel();
+      draft.facts.emplace_back("parameters", std::to_string(elements));
+    }
+    if (function.one) draft.input_names = {"input"};
+    if (function.one && options.inputs.size() == 1) {
+      draft.input_names = {options.inputs.front().name};
+    }
+    draft.options = std::move(options);
+    draft.call = std::make_unique<FunctionCall>(std::move(function));
+  } catch (...) {
+    return named(caught());
+  }
+  Result<std::shared_ptr<const Model>> model = Model::make(std::move(draft));
+  if (!model.has_value()) return named(std::move(model).error());
+  return serve_model<In, Out>(std::move(name), *std::move(model));
+}
+
+template Result<Servable<Tensor, Tensor>> serve_torch_function(std::string, TorchFunction,
+                                                               FunctionOptions);
+template Result<Servable<NamedTensors, NamedTensors>> serve_torch_function(std::string,
+                                                                           TorchFunction,
+                                                                           FunctionOptions);
+
+}  // namespace galley::inline v1::detail

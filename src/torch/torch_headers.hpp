@@ -1,0 +1,15 @@
+// LibTorch's headers, in the one order that every supported compiler takes, without the macros they
+// leave behind. The only file that includes them in full; it must come before any other header.
+#pragma once
+
+#include <ATen/ATen.h>
+#include <ATen/Parallel.h>
+#include <ATen/core/ivalue.h>  // first: clang 14 in C++20 finds IValue incomplete otherwise
+#include <torch/csrc/jit/api/function_impl.h>
+#include <torch/csrc/jit/passes/inliner.h>
+#include <torch/script.h>
+
+#undef CHECK
+#undef DCHECK
+#undef LOG
+#undef VLOG

@@ -1,0 +1,197 @@
+#include <src/torch/torch_headers.hpp>
+
+#include <galley/core/text.hpp>
+#include <galley/torch/script.hpp>
+#include <galley/torch/tensor.hpp>
+#include <src/torch/errors.hpp>
+#include <src/torch/model.hpp>
+#include <src/torch/script_call.hpp>
+
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+#include <istream>
+#include <streambuf>
+#include <system_error>
+#include <utility>
+
+namespace galley::inline v1 {
+
+namespace {
+
+using torch::jit::Module;
+
+/// Reads bytes that lie in memory.
+class SpanBuffer final : public std::streambuf {
+ public:
+  explicit SpanBuffer(std::span<const std::byte> bytes) {
+    // A streambuf's get area is never written to.
+    auto* begin = const_cast<char*>(reinterpret_cast<const char*>(bytes.data()));
+    setg(begin, begin, begin + bytes.size());
+  }
+
+ protected:
+  pos_type seekoff(off_type offset, std::ios_base::seekdir from, std::ios_base::openmode) override {
+    const off_type base = from == std::ios_base::beg   ? 0
+                          : from == std::ios_base::cur ? gptr() - eback()
+                                                       : egptr() - eback();
+    return seekpos(base + offset, std::ios_base::in);
+  }
+  pos_type seekpos(pos_type position, std::ios_base::openmode) override {
+    const off_type offset = position;
+    if (offset < 0 || offset > egptr() - eback()) return pos_type(off_type(-1));
+    setg(eback(), eback() + offset, egptr());
+    return position;
+  }
+};
+
+Result<void> begins_as_archive(std::istream& in) {
+  char begin[4] = {};
+  in.read(begin, sizeof begin);
+  if (in.gcount() == sizeof begin && std::memcmp(begin, "PK\x03\x04", sizeof begin) == 0) {
+    in.seekg(0);
+    return {};
+  }
+  return Error(Status::data_loss, "no TorchScript model: expected a zip archive, got other bytes");
+}
+
+Result<Module> load(std::istream& in, at::Device device) {
+  GALLEY_TRY(begins_as_archive(in));
+  try {
+    return torch::jit::load(in, device);
+  } catch (...) {
+    Error error = detail::caught(Status::data_loss);
+    error.detail = "no readable TorchScript model: " + error.detail;
+    return error;
+  }
+}
+
+Result<Module> load(const std::string& path, at::Device device) {
+  std::error_code code;
+  const std::filesystem::file_status status = std::filesystem::status(path, code);
+  if (status.type() == std::filesystem::file_type::not_found) {
+    return Error(Status::not_found, "no such file");
+  }
+  if (status.type() == std::filesystem::file_type::directory) {
+    return Error(Status::data_loss, "expected a TorchScript file, got a directory");
+  }
+  std::ifstream in(path, std::ios::binary);
+  if (!in) return Error(Status::data_loss, "cannot be opened for reading");
+  return load(in, device);
+}
+
+bool is_training(const Module& module) {
+  for (const Module& part : module.modules()) {
+    if (part.hasattr("training") && part.is_training()) return true;
+  }
+  return false;
+}
+
+void add_facts(std::vector<std::pair<std::string, std::string>>& facts, const Module& module,
+               const ScriptOptions& options) {
+  std::int64_t elements = 0;
+  std::uint64_t bytes = 0;
+  for (const auto& attribute : module.named_attributes()) {
+    if (!attribute.value.isTensor() || !attribute.value.toTensor().defined()) continue;
+    elements += attribute.value.toTensor().numel();
+    bytes += attribute.value.toTensor().nbytes();
+  }
+  facts.emplace_back("method", "forward");
+  facts.emplace_back("frozen", options.freeze == Freeze::yes ? "yes" : "no");
+  facts.emplace_back("optimised", options.optimize == Optimize::for_inference ? "yes" : "no");
+  facts.emplace_back("profiling", options.profiling == Profiling::off ? "off" : "as host");
+  facts.emplace_back("device", to_string(options.device));
+  facts.emplace_back("parameters", std::to_string(elements));
+  facts.emplace_back("bytes", std::to_string(bytes));
+}
+
+FunctionOptions function_options(ScriptOptions options) {
+  return {.inputs = std::move(options.inputs),
+          .outputs = std::move(options.outputs),
+          .samples = std::move(options.samples),
+          .sample_sizes = std::move(options.sample_sizes),
+          .seed = options.seed,
+          .tolerance = options.tolerance,
+          .warm_batches = std::move(options.warm_batches),
+          .threads = options.threads};
+}
+
+Result<std::shared_ptr<const detail::Model>> make_model(Module module, at::Device device,
+                                                        ScriptOptions options) {
+  detail::ModelDraft draft;
+  draft.kind = "torch_script";
+  draft.device = device;
+  const detail::ScriptCall::Form form{options.freeze, options.optimize, options.profiling};
+  try {
+    add_facts(draft.facts, module, options);
+    if (is_training(module)) {
+      GALLEY_TRY(draft.as_loaded, detail::ScriptCall::make(module.deepcopy(), {Freeze::no}));
+      module.eval();
+    }
+  } catch (...) {
+    return detail::caught(Status::failed_precondition);
+  }
+  GALLEY_TRY(std::unique_ptr<detail::ScriptCall> call, detail::ScriptCall::make(module, form));
+  draft.input_names = call->input_names();
+  draft.call = std::move(call);
+  draft.options = function_options(std::move(options));
+  return detail::Model::make(std::move(draft));
+}
+
+template <class In, class Out, class Source>
+Result<Servable<In, Out>> script_servable(const std::string& where, std::string name,
+                                          Source&& source, ScriptOptions options) {
+  const auto error_of = [&where](Error error) { return within(where, std::move(error)); };
+  // Parameters made in the mode they will serve in: views of them then carry no autograd metadata,
+  // which makes small models measurably faster.
+  const c10::InferenceMode inference;
+  Result<at::Device> device = to_torch(options.device);
+  if (!device.has_value()) return error_of(std::move(device).error());
+  Result<Module> module = load(source, *device);
+  if (!module.has_value()) return error_of(std::move(module).error());
+  auto model = make_model(*std::move(module), *device, std::move(options));
+  if (!model.has_value()) return error_of(std::move(model).error());
+  auto servable = detail::serve_model<In, Out>(std::move(name), *std::move(model));
+  if (!servable.has_value()) return error_of(std::move(servable).error());
+  return servable;
+}
+
+}  // namespace
+
+template <TensorRow In, TensorRow Out>
+Result<Servable<In, Out>> torch_script(const std::string& path, ScriptOptions options) {
+  try {
+    std::string name =
+        options.name.empty() ? std::filesystem::path(path).stem().string() : options.name;
+    return script_servable<In, Out>("\"" + path + "\"", std::move(name), path, std::move(options));
+  } catch (...) {
+    return detail::caught();
+  }
+}
+
+template <TensorRow In, TensorRow Out>
+Result<Servable<In, Out>> torch_script(std::span<const std::byte> bytes, ScriptOptions options) {
+  try {
+    std::string name = options.name.empty() ? "script" : options.name;
+    SpanBuffer buffer(bytes);
+    std::istream in(&buffer);
+    return script_servable<In, Out>("model in memory", std::move(name), in, std::move(options));
+  } catch (...) {
+    return detail::caught();
+  }
+}
+
+template Result<Servable<Tensor, Tensor>> torch_script(const std::string&, ScriptOptions);
+template Result<Servable<Tensor, NamedTensors>> torch_script(const std::string&, ScriptOptions);
+template Result<Servable<NamedTensors, Tensor>> torch_script(const std::string&, ScriptOptions);
+template Result<Servable<NamedTensors, NamedTensors>> torch_script(const std::string&,
+                                                                   ScriptOptions);
+template Result<Servable<Tensor, Tensor>> torch_script(std::span<const std::byte>, ScriptOptions);
+template Result<Servable<Tensor, NamedTensors>> torch_script(std::span<const std::byte>,
+                                                             ScriptOptions);
+template Result<Servable<NamedTensors, Tensor>> torch_script(std::span<const std::byte>,
+                                                             ScriptOptions);
+template Result<Servable<NamedTensors, NamedTensors>> torch_script(std::span<const std::byte>,
+                                                                   ScriptOptions);
+
+}  // namespace galley::inline v1
