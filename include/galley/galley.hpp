@@ -1,7 +1,8 @@
 // galley: model serving inside the host program. The umbrella of core, compose and runtime.
 //
-// The doors to the rest: <galley/torch.hpp> (LibTorch models), <galley/learn.hpp> (Eigen). Futures, which
-// bring a heavy standard header, are <galley/core/future.hpp>.
+// The doors to the rest: <galley/torch.hpp> (LibTorch models), <galley/learn.hpp> (Eigen). Not for every
+// file, and so not here: <galley/core/future.hpp>, <galley/core/named_tensors.hpp>,
+// <galley/core/signature.hpp>.
 #pragma once
 
 #include <galley/compose/map.hpp>
@@ -11,13 +12,11 @@
 #include <galley/core/completion.hpp>
 #include <galley/core/context.hpp>
 #include <galley/core/executor.hpp>
-#include <galley/core/named_tensors.hpp>
 #include <galley/core/outcomes.hpp>
 #include <galley/core/result.hpp>
 #include <galley/core/row_algebra.hpp>
 #include <galley/core/rows.hpp>
 #include <galley/core/servable.hpp>
-#include <galley/core/signature.hpp>
 #include <galley/core/slot.hpp>
 #include <galley/core/status.hpp>
 #include <galley/core/tensor.hpp>

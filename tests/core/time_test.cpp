@@ -58,6 +58,12 @@ TEST_CASE("the default instant is never, and stays so whatever is added", "[core
   CHECK((never - 1s).is_never());
 }
 
+TEST_CASE("an instant beyond what a clock can show is never", "[core]") {
+  const Instant soon{.at = TimePoint(1s)};
+  CHECK((soon + galley::Duration::max()).is_never());
+  CHECK_FALSE((soon + 1s).is_never());
+}
+
 TEST_CASE("asking whether never has passed reads no clock", "[core]") {
   int reads = 0;
   const auto count = std::shared_ptr<int>(std::shared_ptr<void>(), &reads);

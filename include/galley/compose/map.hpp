@@ -15,19 +15,19 @@ namespace galley::inline v1 {
 /// Example  map("decode", [](const Image& image) { return decode(image); })
 template <class F, class Mode = detail::ExceptionMode>
   requires(DeducibleFunction<std::decay_t<F>>)
-Servable<InOf<std::decay_t<F>>, OutOf<std::decay_t<F>>> map(std::string name, F&& f,
-                                                            NodeTraits traits = {}) {
+auto map(std::string name, F&& f, NodeTraits traits = {}) {
   static_assert(
       ServesRows<std::decay_t<F>, InOf<std::decay_t<F>>, OutOf<std::decay_t<F>>> ||
           CompletesRows<std::decay_t<F>, InOf<std::decay_t<F>>, OutOf<std::decay_t<F>>>,
       "galley::map needs galley::ServesRows or galley::CompletesRows: a function of one row");
-  return {std::move(name), std::forward<F>(f), traits, Mode()};
+  return Servable<InOf<std::decay_t<F>>, OutOf<std::decay_t<F>>>(
+      std::move(name), std::forward<F>(f), traits, Mode());
 }
 
 /// The same, named "map".
 template <class F, class Mode = detail::ExceptionMode>
   requires(DeducibleFunction<std::decay_t<F>>)
-Servable<InOf<std::decay_t<F>>, OutOf<std::decay_t<F>>> map(F&& f) {
+auto map(F&& f) {
   return galley::map<F, Mode>("map", std::forward<F>(f));
 }
 
@@ -38,20 +38,20 @@ Servable<InOf<std::decay_t<F>>, OutOf<std::decay_t<F>>> map(F&& f) {
 /// Example  map_batch("scale", [](const Rows<float>& rows) -> Rows<float> { ... })
 template <class F, class Mode = detail::ExceptionMode>
   requires(DeducibleFunction<std::decay_t<F>>)
-Servable<InOf<std::decay_t<F>>, OutOf<std::decay_t<F>>> map_batch(std::string name, F&& f,
-                                                                  NodeTraits traits = {}) {
+auto map_batch(std::string name, F&& f, NodeTraits traits = {}) {
   static_assert(
       ServesBatches<std::decay_t<F>, InOf<std::decay_t<F>>, OutOf<std::decay_t<F>>> ||
           CompletesBatches<std::decay_t<F>, InOf<std::decay_t<F>>, OutOf<std::decay_t<F>>>,
       "galley::map_batch needs galley::ServesBatches or galley::CompletesBatches: a function of a "
       "galley::Rows or galley::Batch");
-  return {std::move(name), std::forward<F>(f), traits, Mode()};
+  return Servable<InOf<std::decay_t<F>>, OutOf<std::decay_t<F>>>(
+      std::move(name), std::forward<F>(f), traits, Mode());
 }
 
 /// The same, named "map_batch".
 template <class F, class Mode = detail::ExceptionMode>
   requires(DeducibleFunction<std::decay_t<F>>)
-Servable<InOf<std::decay_t<F>>, OutOf<std::decay_t<F>>> map_batch(F&& f) {
+auto map_batch(F&& f) {
   return galley::map_batch<F, Mode>("map_batch", std::forward<F>(f));
 }
 

@@ -144,6 +144,10 @@ auto operator|(A&& a, B&& b) {
       std::move(name), detail::PipelineNode<In, Mid, Out>(std::forward<A>(a), std::forward<B>(b)));
 }
 
+// Named here so that a mismatch is reported in these words.
+template <AnyServable A, AnyServable B>
+void operator|(A&& a, B&& b) requires(!FeedsInto<A, B>) = delete;
+
 /// First `a`, then the per-row or whole-batch function `f`.
 template <AnyServable A, class F, class Mode = detail::ExceptionMode>
   requires(!AnyServable<F> &&

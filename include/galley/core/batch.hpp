@@ -69,7 +69,7 @@ class Batch {
   /// Row i, moved out at the last use, else a copy.
   T take(std::size_t i) const {
     const std::size_t at = place(i);
-    if constexpr (std::is_lvalue_reference_v<Reference>) {
+    if constexpr (std::same_as<decltype(std::declval<Rows<T>&>()[0]), T&>) {
       T& row = items_ != nullptr ? items_[at] : (*rows_)[at];
       if constexpr (std::copy_constructible<T>) {
         if (!last_use_) return std::as_const(row);

@@ -9,7 +9,6 @@
 #include <galley/core/function_ref.hpp>
 #include <galley/core/outcomes.hpp>
 #include <galley/core/result.hpp>
-#include <galley/core/signature.hpp>
 #include <galley/core/traits.hpp>
 #include <galley/core/type_name.hpp>
 
@@ -27,8 +26,9 @@
 
 namespace galley::inline v1 {
 
-struct NodeHeader;
 class Pins;
+struct NodeHeader;
+struct Signature;
 
 /// What a servable says of itself: for people, for checks and for drawing graphs.
 struct Description {
@@ -37,7 +37,8 @@ struct Description {
   std::string input;   ///< The row type it takes.
   std::string output;  ///< The row type it gives.
   std::vector<std::pair<std::string, std::string>> options;
-  Signature signature;  ///< Names, dtypes and shapes, where rows are tensors.
+  /// Names, dtypes and shapes, where rows are tensors; else null (<galley/core/signature.hpp>).
+  std::shared_ptr<const Signature> signature;
   NodeTraits traits;
   std::vector<Description> children;
 };
@@ -182,6 +183,7 @@ struct WaitState {
 /// The state of a submitted request at the root: who is owed the answer.
 template <class Answer>
 struct RootState {
+  RootState(FrameRef memory, Answer owed) : frame(std::move(memory)), done(std::move(owed)) {}
   FrameRef frame;
   Answer done;
 };

@@ -3,6 +3,7 @@
 
 #include <galley/core/author.hpp>
 #include <galley/core/deduce.hpp>
+#include <galley/core/leaf.hpp>
 #include <galley/core/node.hpp>
 
 #include <concepts>

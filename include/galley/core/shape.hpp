@@ -107,7 +107,7 @@ class Shape {
   constexpr Shape row_shape() const noexcept {
     Shape row;
     if (rank_ == 0) return row;
-    std::copy_n(extents_.begin() + 1, rank_ - 1, row.extents_.begin());
+    for (std::size_t d = 1; d < max_rank; ++d) row.extents_[d - 1] = extents_[d];
     row.rank_ = static_cast<std::uint8_t>(rank_ - 1);
     return row;
   }

@@ -54,12 +54,15 @@ class Tensor {
   Tensor() = default;
 
   Tensor(const Tensor&) = default;
-  Tensor(Tensor&& other) noexcept
-      : owner_(std::move(other.owner_)), f_(std::exchange(other.f_, Fields{})) {}
+  Tensor(Tensor&& other) noexcept : owner_(std::move(other.owner_)), f_(other.f_) {
+    other.f_.reset();
+  }
   Tensor& operator=(const Tensor&) = default;
   Tensor& operator=(Tensor&& other) noexcept {
+    if (this == &other) return *this;
     owner_ = std::move(other.owner_);
-    f_ = std::exchange(other.f_, Fields{});
+    f_ = other.f_;
+    other.f_.reset();
     return *this;
   }
   ~Tensor() = default;
@@ -224,6 +227,7 @@ class Tensor {
 
  private:
   struct Fields {
+    Fields() noexcept {}  // not defaulted: g++ would clear all of it with one slow instruction
     void* data = nullptr;
     std::int64_t numel = 0;
     Shape shape;
@@ -233,6 +237,16 @@ class Tensor {
     bool defined = false;
     bool contiguous = false;
     bool read_only = false;
+
+    /// Undefined again; the strides, which nobody looks at then, stay as they are.
+    void reset() noexcept {
+      data = nullptr;
+      numel = 0;
+      shape = Shape();
+      device = cpu;
+      dtype = DType::f32;
+      defined = contiguous = read_only = false;
+    }
   };
 
   static Result<Tensor> make(void* data, DType dtype, const Shape& shape,

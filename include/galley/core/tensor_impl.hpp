@@ -111,9 +111,12 @@ Result<Tensor> Tensor::copy_of(const R& values, const Shape& shape, Workspace* w
 template <BorrowableRange R>
 Result<Tensor> Tensor::view(R&& values, const Shape& shape, std::span<const std::int64_t> strides) {
   using T = std::remove_cvref_t<decltype(*std::data(values))>;
-  const std::optional<std::int64_t> numel = shape.numel();
-  if (strides.empty() && static_cast<std::size_t>(numel.value_or(any)) != std::size(values)) {
-    return wrong_count(shape, std::size(values));
+  if (strides.empty()) {
+    const std::optional<std::int64_t> numel = shape.numel();
+    if (static_cast<std::size_t>(numel.value_or(any)) != std::size(values)) {
+      return wrong_count(shape, std::size(values));
+    }
+    return adopt(std::data(values), dtype_of<T>, shape, {}, cpu, Owner());
   }
   GALLEY_TRY(Tensor made, adopt(std::data(values), dtype_of<T>, shape, strides, cpu, Owner()));
   const auto needed = static_cast<std::size_t>(*detail::elements_spanned(shape, made.f_.strides));
@@ -154,13 +157,11 @@ inline Result<void> Tensor::readable() const {
 
 inline Tensor Tensor::row(std::size_t i) const noexcept {
   GALLEY_ASSERT(rank() > 0 && i < static_cast<std::size_t>(f_.shape[0]));
-  Tensor made;
-  made.owner_ = owner_;
+  Tensor made = *this;
   Fields& f = made.f_;
-  f = f_;
   f.shape = f_.shape.row_shape();
-  f.strides = {};
-  std::copy(f_.strides.begin() + 1, f_.strides.end(), f.strides.begin());
+  for (std::size_t d = 1; d < Shape::max_rank; ++d) f.strides[d - 1] = f_.strides[d];
+  f.strides.back() = 0;
   f.numel = f_.numel / f_.shape[0];
   if (f.numel > 0) f.data = at(static_cast<std::int64_t>(i) * f_.strides[0]);
   f.contiguous = f_.contiguous || detail::is_row_major(f.shape.extents(), f.strides);

@@ -54,7 +54,9 @@ struct Instant {
   /// True once the clock has reached this. Reads no clock when it is never.
   bool has_passed() const { return !is_never() && clock.now() >= at; }
 
+  /// Never where the sum lies beyond what the clock can show.
   friend Instant operator+(Instant instant, Duration by) {
+    if (by > Duration::zero() && instant.at > TimePoint::max() - by) return {.clock = instant.clock};
     if (!instant.is_never()) instant.at += by;
     return instant;
   }

@@ -1,0 +1,48 @@
+// The file without exceptions: nothing throws.
+#include <galley/compose/map.hpp>
+#include <galley/compose/on.hpp>
+#include <galley/compose/pipeline.hpp>
+#include <galley/core/servable.hpp>
+#include <galley/core/slot.hpp>
+#include <galley/testing/manual_executor.hpp>
+
+#include "shared.hpp"
+
+#include <cstdio>
+#include <utility>
+
+#if defined(__cpp_exceptions) || defined(__cpp_rtti)
+#error "compile this file with -fno-exceptions -fno-rtti"
+#endif
+
+namespace {
+
+constexpr bool throws = false;
+
+int plus_one(int n) { return n + 1; }
+galley::Rows<int> all_plus_one(const galley::Rows<int>& rows) {
+  galley::Rows<int> out;
+  for (int n : rows) out.push_back(plus_one(n));
+  return out;
+}
+void plus_one_later(int n, galley::Completion<int> done) { done(plus_one(n)); }
+void all_plus_one_later(galley::Rows<int> rows, galley::BatchCompletion<int> done) {
+  done(all_plus_one(rows));
+}
+int value_of(const Fragile& row) { return row.value; }
+void hear(int value);
+void listen(galley::Result<int> result) { hear(result.value_or(0)); }
+void listen_all(galley::Outcomes<int> outcomes) {
+  for (int n : outcomes.survivors()) hear(n);
+}
+
+#include "cases.hpp"
+
+void hear(int value) { heard_sum += value; }
+
+}  // namespace
+
+int failures_without_exceptions() {
+  run_cases();
+  return failures;
+}
