@@ -1,7 +1,8 @@
 // What a call through galley adds to an idle program (issue 3: I1 … I8).
-#include <idle/cases.hpp>
 #include <support/allocations.hpp>
 #include <support/report.hpp>
+
+#include <idle/cases.hpp>
 
 #include <cstdlib>
 

@@ -1,8 +1,10 @@
-// Serves real handwritten digits with a real network inside this program: decode, normalise, CNN, label.
-// The same images go through a bare LibTorch loop in the same run, and both must give the same answers.
-#include <digits.hpp>
+// Serves real handwritten digits with a real network inside this program: decode, normalise, CNN,
+// label. The same images go through a bare LibTorch loop in the same run, and both must give the
+// same answers.
 #include <galley/galley.hpp>
 #include <galley/torch.hpp>
+
+#include <digits.hpp>
 
 #include <ATen/Parallel.h>
 #include <torch/script.h>
@@ -33,7 +35,7 @@ int fail(const std::string& why) {
   return 1;
 }
 
-// ---- the stages: plain functions -----------------------------------------------------------------
+// ---- the stages: plain functions ---------------------------------------------------------------
 
 /// Reads "0,0,5,13,…": what a client of a digit service might send.
 galley::Result<Pixels> decode(const std::string& text) {
@@ -53,8 +55,9 @@ galley::Result<Pixels> decode(const std::string& text) {
 galley::Result<galley::Tensor> normalise(const Pixels& pixels) {
   GALLEY_TRY(galley::Tensor image,
              galley::Tensor::empty(galley::f32, {1, digits::side, digits::side}));
-  std::ranges::transform(pixels, image.mutable_data<float>(),
-                         [](std::uint8_t ink) { return static_cast<float>(ink) / digits::max_ink; });
+  std::ranges::transform(pixels, image.mutable_data<float>(), [](std::uint8_t ink) {
+    return static_cast<float>(ink) / digits::max_ink;
+  });
   return image;
 }
 
@@ -63,13 +66,15 @@ galley::Result<int> label(const galley::Tensor& scores) {
   return static_cast<int>(std::ranges::max_element(s) - s.begin());
 }
 
-// ---- the same without galley ---------------------------------------------------------------------
+// ---- the same without galley -------------------------------------------------------------------
 
-/// What one would write on LibTorch alone; `texts` are decoded into one buffer and run as one batch.
+/// What one would write on LibTorch alone; `texts` are decoded into one buffer and run as one
+/// batch.
 class BareLoop {
  public:
   explicit BareLoop(const std::string& path)
-      : module_(torch::jit::freeze(torch::jit::load(path))), forward_(module_.get_method("forward")) {}
+      : module_(torch::jit::freeze(torch::jit::load(path))),
+        forward_(module_.get_method("forward")) {}
 
   std::vector<int> operator()(std::span<const std::string> texts) {
     const c10::InferenceMode guard;
@@ -97,7 +102,7 @@ class BareLoop {
   torch::jit::Method forward_;
 };
 
-// ---- showing -------------------------------------------------------------------------------------
+// ---- showing -----------------------------------------------------------------------------------
 
 std::string as_text(const Digit& digit) {
   std::string text;
@@ -120,8 +125,9 @@ void draw(std::span<const Digit> shown, std::span<const int> labels) {
     std::printf("\n");
   }
   for (std::size_t i = 0; i < shown.size(); ++i) {
-    std::printf("%-18s", ("is " + std::to_string(shown[i].label) + ", answered " +
-                          std::to_string(labels[i])).c_str());
+    std::printf("%-18s",
+                ("is " + std::to_string(shown[i].label) + ", answered " + std::to_string(labels[i]))
+                    .c_str());
   }
   std::printf("\n\n");
 }
@@ -129,12 +135,13 @@ void draw(std::span<const Digit> shown, std::span<const int> labels) {
 double micros_of(const std::function<void()>& work) {
   const auto start = std::chrono::steady_clock::now();
   work();
-  return std::chrono::duration<double, std::micro>(std::chrono::steady_clock::now() - start).count();
+  return std::chrono::duration<double, std::micro>(std::chrono::steady_clock::now() - start)
+      .count();
 }
 
 double quantile(std::vector<double>& values, double q) {
-  const auto at = values.begin() + static_cast<std::ptrdiff_t>(
-                                       q * static_cast<double>(values.size() - 1));
+  const auto at =
+      values.begin() + static_cast<std::ptrdiff_t>(q * static_cast<double>(values.size() - 1));
   std::ranges::nth_element(values, at);
   return *at;
 }
@@ -145,7 +152,7 @@ void row(const char* what, std::vector<double> micros, double rows) {
               quantile(micros, 0.99), rows * 1e6 / p50);
 }
 
-// ---- the demonstration ---------------------------------------------------------------------------
+// ---- the demonstration -------------------------------------------------------------------------
 
 int serve(const galley::Servable<std::string, int>& service, BareLoop& bare,
           const std::vector<Digit>& held_out) {
@@ -201,7 +208,8 @@ int run(const std::string& model, const std::string& data) {
 
   std::printf("loading %s\n", model.c_str());
   auto net = galley::torch_script(
-      model, {.name = "cnn", .inputs = {{"pixels", galley::f32, {1, digits::side, digits::side}}},
+      model, {.name = "cnn",
+              .inputs = {{"pixels", galley::f32, {1, digits::side, digits::side}}},
               .warm_batches = {1, batch_size}});
   if (!net) return fail(galley::to_string(net.error()));
 

@@ -1,4 +1,5 @@
-// The example of README.md, whole: `readme DIGITS.pt` serves three images of noise and one good row.
+// The example of README.md, whole: `readme DIGITS.pt` serves three images of noise and one good
+// row.
 #include <galley/core/future.hpp>
 #include <galley/galley.hpp>
 #include <galley/torch.hpp>
@@ -42,15 +43,16 @@ int run(const char* path, const galley::Rows<Image>& images) {
   auto digit = galley::map(normalise) | *net | galley::map(best_class);  // Image -> int
   if (auto ready = digit.prepare(); !ready) return fail(ready.error());
 
-  galley::Result<int> one = digit.serve(images[0]);        // one row, on this thread
-  galley::Outcomes<int> many = digit.serve_rows(images);   // a batch; a bad row fails alone
+  galley::Result<int> one = digit.serve(images[0]);       // one row, on this thread
+  galley::Outcomes<int> many = digit.serve_rows(images);  // a batch; a bad row fails alone
   for (std::size_t i = 0; i < many.size(); ++i) {
     std::printf("%s\n", many[i] ? std::to_string(*many[i]).c_str()
                                 : galley::to_string(many[i].error()).c_str());
   }
 
-  auto [live, publisher] = galley::slot("digit", digit);   // versions, swapped while they serve
-  auto later = galley::submit_future(galley::on(cpu, live), images[0], {.deadline = cpu.now() + 1s});
+  auto [live, publisher] = galley::slot("digit", digit);  // versions, swapped while they serve
+  auto later =
+      galley::submit_future(galley::on(cpu, live), images[0], {.deadline = cpu.now() + 1s});
   if (auto version = publisher.publish(digit); !version) return fail(version.error());
   std::printf("%s\n", later.get() == one ? "the same" : "different");
   // readme end
@@ -59,13 +61,13 @@ int run(const char* path, const galley::Rows<Image>& images) {
 
 /// A zero, an image of the wrong size, and a one.
 galley::Rows<Image> three_images() {
-  return {{0,  0,  5,  13, 9,  1,  0,  0,  0,  0,  13, 15, 10, 15, 5,  0,  0,  3,  15, 2, 0, 11,
-           8,  0,  0,  4,  12, 0,  0,  8,  8,  0,  0,  5,  8,  0,  0,  9,  8,  0,  0,  4, 11, 0,
-           1,  12, 7,  0,  0,  2,  14, 5,  10, 12, 0,  0,  0,  0,  6,  13, 10, 0,  0,  0},
+  return {{0, 0,  5, 13, 9,  1, 0,  0, 0,  0,  13, 15, 10, 15, 5, 0,  0,  3, 15, 2, 0,  11,
+           8, 0,  0, 4,  12, 0, 0,  8, 8,  0,  0,  5,  8,  0,  0, 9,  8,  0, 0,  4, 11, 0,
+           1, 12, 7, 0,  0,  2, 14, 5, 10, 12, 0,  0,  0,  0,  6, 13, 10, 0, 0,  0},
           Image(63),
-          {0, 0, 0, 12, 13, 5, 0, 0, 0, 0, 0,  11, 16, 9, 0, 0, 0, 0, 3, 15, 16, 6,
-           0, 0, 0, 7,  15, 16, 16, 2, 0, 0, 0, 0,  1,  16, 16, 3, 0, 0, 0, 0, 1, 16,
-           16, 6, 0, 0, 0, 0, 1, 16, 16, 6, 0, 0, 0, 0, 0, 11, 16, 10, 0, 0}};
+          {0,  0, 0, 12, 13, 5,  0,  0,  0,  0, 0, 11, 16, 9,  0,  0,  0,  0,  3, 15, 16, 6,
+           0,  0, 0, 7,  15, 16, 16, 2,  0,  0, 0, 0,  1,  16, 16, 3,  0,  0,  0, 0,  1,  16,
+           16, 6, 0, 0,  0,  0,  1,  16, 16, 6, 0, 0,  0,  0,  0,  11, 16, 10, 0, 0}};
 }
 
 }  // namespace

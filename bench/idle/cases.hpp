@@ -19,7 +19,8 @@ void slot_cases(Report& report);
 /// I8: what including the umbrella costs a host.
 void umbrella_cases(Report& report);
 
-/// I1, I2: one LibTorch model, galley against the bare call. Says so where LibTorch is not built in.
+/// I1, I2: one LibTorch model, galley against the bare call. Says so where LibTorch is not built
+/// in.
 void torch_cases(Report& report);
 
 /// I6: our allocations per call on one path: those of `galley` less those of `bare`, the same work

@@ -4,10 +4,11 @@
 #include <galley/core/servable.hpp>
 #include <galley/testing/manual_executor.hpp>
 
-#include <idle/cases.hpp>
 #include <support/allocations.hpp>
 #include <support/report.hpp>
 #include <support/timing.hpp>
+
+#include <idle/cases.hpp>
 
 #include <cstddef>
 #include <string>
@@ -71,10 +72,7 @@ void synchronous_cases(Report& report) {
               .unit = "ns",
               .goal = Goal::at_most(8)},
              slope.difference.times(1.0 / 7));
-  report.add({.id = "I4",
-              .name = "serve of one int by one map",
-              .metric = "time",
-              .unit = "ns"},
+  report.add({.id = "I4", .name = "serve of one int by one map", .metric = "time", .unit = "ns"},
              slope.b);
   allocation_case(report, "I3, I4: serve by a pipeline of 3 maps", serve_int(report, three, 3));
 }
@@ -90,7 +88,8 @@ void asynchronous_cases(Report& report) {
       answered += answer.has_value() && *answer == x + 3 ? 1 : 0;
     });
     executor.run_ready();
-    if (answered != 1) [[unlikely]] report.check(false, three.name() + " answered wrongly");
+    if (answered != 1) [[unlikely]]
+      report.check(false, three.name() + " answered wrongly");
     answered = 0;
   };
   report.add({.id = "I5",

@@ -4,10 +4,11 @@
 #include <galley/core/slot.hpp>
 #include <galley/runtime/thread_pool.hpp>
 
-#include <idle/cases.hpp>
 #include <support/allocations.hpp>
 #include <support/report.hpp>
 #include <support/timing.hpp>
+
+#include <idle/cases.hpp>
 
 #include <utility>
 
@@ -59,12 +60,13 @@ void slot_cases(Report& report) {
     allocations = count_allocations(serve_int(report, slotted));
   });
   report.check(ran.has_value(), "the pool ran nothing");
-  report.add({.id = "I7",
-              .name = "reading a slot on a worker: slot over a map, less a node that only passes on",
-              .metric = "paired difference",
-              .unit = "ns",
-              .goal = Goal::at_most(2)},
-             on_executor);
+  report.add(
+      {.id = "I7",
+       .name = "reading a slot on a worker: slot over a map, less a node that only passes on",
+       .metric = "paired difference",
+       .unit = "ns",
+       .goal = Goal::at_most(2)},
+      on_executor);
   report.add({.id = "I7",
               .name = "the same inline, on a thread of the host",
               .metric = "paired difference",

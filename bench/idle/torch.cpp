@@ -15,10 +15,10 @@ void bench::torch_cases(Report& report) {
 #include <galley/torch/tensor.hpp>
 #include <galley/torch/threads.hpp>
 
-#include <ATen/core/ivalue.h>  // before the other headers of LibTorch, for clang 14
-
 #include <support/report.hpp>
 #include <support/timing.hpp>
+
+#include <ATen/core/ivalue.h>  // before the other headers of LibTorch, for clang 14
 #include <torch/csrc/jit/api/function_impl.h>
 #include <torch/script.h>
 
@@ -59,11 +59,12 @@ std::string mlp_file(const std::vector<std::int64_t>& widths) {
   return file.str();
 }
 
-/// How a module is loaded for the bare call: just so, or in the form galley gives it (its parameters
-/// inference tensors, no profiling executor), which alone is faster.
+/// How a module is loaded for the bare call: just so, or in the form galley gives it (its
+/// parameters inference tensors, no profiling executor), which alone is faster.
 enum class Form { plain, galleys };
 
-/// What one writes without galley: the frozen module, its method looked up once, one stack of arguments.
+/// What one writes without galley: the frozen module, its method looked up once, one stack of
+/// arguments.
 class Bare {
  public:
   Bare(const std::string& file, Form form) {
@@ -155,8 +156,8 @@ class Contest {
     const std::vector<float> wanted(kept.data_ptr<float>(), kept.data_ptr<float>() + size);
     const galley::Outcomes<galley::Tensor> outcomes = model.serve_rows(rows);
     const bool block = outcomes.all_ok() && outcomes.size() == 1 &&
-                       *outcomes[0] == *galley::Tensor::view(wanted, galley::Shape{
-                                           static_cast<std::int64_t>(size)});
+                       *outcomes[0] == *galley::Tensor::view(
+                                           wanted, galley::Shape{static_cast<std::int64_t>(size)});
     report.check(block, "galley's answer to a LibTorch tensor differs from the bare call's");
     host_output.assign(size, 0);
     galley_host_call()();
@@ -169,8 +170,7 @@ class Contest {
  private:
   static Model load(const std::string& file, std::int64_t width) {
     galley::Result<Model> model = galley::torch_script(
-        std::as_bytes(std::span(file)),
-        {.name = "mlp", .inputs = {{"x", galley::f32, {width}}}});
+        std::as_bytes(std::span(file)), {.name = "mlp", .inputs = {{"x", galley::f32, {width}}}});
     if (!model.has_value()) return Model::broken("mlp", model.error());
     static_cast<void>(model->prepare());
     return *std::move(model);
@@ -206,12 +206,11 @@ void tiny_cases(Report& report, Contest& mlp) {
   };
   add(from_torch, compare(mlp.galley_call(), mlp.bare_call(mlp.bare), rounds));
   add(from_host, compare(mlp.galley_host_call(), mlp.bare_host_call(), rounds));
-  report.add(
-      {.id = "I1",
-       .name = "the same against a frozen module as LibTorch loads it by default",
-       .metric = "paired difference",
-       .unit = "ns"},
-      compare(mlp.galley_call(), mlp.bare_call(mlp.plain), rounds).difference);
+  report.add({.id = "I1",
+              .name = "the same against a frozen module as LibTorch loads it by default",
+              .metric = "paired difference",
+              .unit = "ns"},
+             compare(mlp.galley_call(), mlp.bare_call(mlp.plain), rounds).difference);
   allocation_case(report, std::string("I1: MLP 64-64-64 ") + from_torch, mlp.galley_call(),
                   mlp.bare_call(mlp.bare));
   allocation_case(report, std::string("I1: MLP 64-64-64 ") + from_host, mlp.galley_host_call(),

@@ -1,7 +1,7 @@
-#include <idle/cases.hpp>
 #include <support/report.hpp>
 #include <support/timing.hpp>
 
+#include <idle/cases.hpp>
 #include <spawn.h>
 #include <stdlib.h>
 #include <sys/resource.h>
@@ -30,10 +30,11 @@ double seconds_of(const timeval& time) {
   return static_cast<double>(time.tv_sec) + 1e-6 * static_cast<double>(time.tv_usec);
 }
 
-/// Compiles `source` as the build compiles its own files, without a compiler cache; none if it fails.
+/// Compiles `source` as the build compiles its own files, without a compiler cache; none if it
+/// fails.
 std::optional<Compilation> compile(const std::string& source) {
-  std::string words[] = {GALLEY_BENCH_COMPILER, "-std=c++20", "-O3", "-DNDEBUG", "-I",
-                         GALLEY_BENCH_INCLUDE,  "-c",         source, "-o",      "/dev/null"};
+  std::string words[] = {GALLEY_BENCH_COMPILER, "-std=c++20", "-O3",  "-DNDEBUG", "-I",
+                         GALLEY_BENCH_INCLUDE,  "-c",         source, "-o",       "/dev/null"};
   std::vector<char*> arguments;
   for (std::string& word : words) arguments.push_back(word.data());
   arguments.push_back(nullptr);

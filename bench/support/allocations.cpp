@@ -1,5 +1,5 @@
-// The functions of malloc's family, defined in the program, take precedence over glibc's everywhere;
-// these count and pass on to glibc's own.
+// The functions of malloc's family, defined in the program, take precedence over glibc's
+// everywhere; these count and pass on to glibc's own.
 #include <support/allocations.hpp>
 
 #include <atomic>
@@ -11,13 +11,15 @@ namespace bench {
 
 namespace {
 
-// Relaxed throughout: the counts are read when the counted work has been joined or was this thread's.
+// Relaxed throughout: the counts are read when the counted work has been joined or was this
+// thread's.
 constinit std::atomic<bool> counting{false};
 constinit std::atomic<std::size_t> taken{0};
 constinit std::atomic<std::size_t> taken_bytes{0};
 
 [[maybe_unused]] void note(std::size_t bytes) noexcept {
-  if (!counting.load(std::memory_order_relaxed)) [[likely]] return;
+  if (!counting.load(std::memory_order_relaxed)) [[likely]]
+    return;
   taken.fetch_add(1, std::memory_order_relaxed);
   taken_bytes.fetch_add(bytes, std::memory_order_relaxed);
 }
@@ -72,13 +74,19 @@ int posix_memalign(void** at, std::size_t alignment, std::size_t bytes) noexcept
   *at = memory;
   return 0;
 }
-void free(void* at) noexcept { __libc_free(at); }
+void free(void* at) noexcept {
+  __libc_free(at);
+}
 }
 
-bool bench::can_count_allocations() noexcept { return true; }
+bool bench::can_count_allocations() noexcept {
+  return true;
+}
 
 #else
 
-bool bench::can_count_allocations() noexcept { return false; }
+bool bench::can_count_allocations() noexcept {
+  return false;
+}
 
 #endif

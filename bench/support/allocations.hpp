@@ -14,8 +14,8 @@ struct Allocations {
 /// False where the hook is not there (sanitizers bring their own malloc): then all counts are 0.
 bool can_count_allocations() noexcept;
 
-/// From here to `stop_counting`, every malloc, calloc, realloc and aligned allocation of the process is
-/// counted, `operator new` among them, on every thread and in every library.
+/// From here to `stop_counting`, every malloc, calloc, realloc and aligned allocation of the
+/// process is counted, `operator new` among them, on every thread and in every library.
 void start_counting() noexcept;
 
 /// What was taken since `start_counting`.

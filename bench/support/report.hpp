@@ -56,7 +56,8 @@ class Report {
   /// Checks an answer: where it is wrong, says so, and the program will fail.
   void check(bool right, std::string_view what);
 
-  /// Writes the file, sums up and gives the exit status: 1 after a wrong answer or without the file.
+  /// Writes the file, sums up and gives the exit status: 1 after a wrong answer or without the
+  /// file.
   int finish() const;
 
  private:

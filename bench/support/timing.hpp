@@ -88,8 +88,8 @@ std::size_t calls_per_slice(Operation& operation, std::chrono::nanoseconds slice
 
 /// Compares two operations in alternating slices; who goes first alternates too.
 ///
-/// Each side is a callable without arguments. A slice holds as many calls as fill it, at least one, the
-/// same number on both sides in every round.
+/// Each side is a callable without arguments. A slice holds as many calls as fill it, at least one,
+/// the same number on both sides in every round.
 template <class A, class B>
 Paired compare(A&& a, B&& b, const Rounds& rounds = {}) {
   const std::size_t calls_a = calls_per_slice(a, rounds.slice);

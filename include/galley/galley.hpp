@@ -1,7 +1,7 @@
 // galley: model serving inside the host program. The umbrella of core, compose and runtime.
 //
-// The doors to the rest: <galley/torch.hpp> (LibTorch models), <galley/learn.hpp> (Eigen). Not for every
-// file, and so not here: <galley/core/future.hpp>, <galley/core/named_tensors.hpp>,
+// The doors to the rest: <galley/torch.hpp> (LibTorch models), <galley/learn.hpp> (Eigen). Not for
+// every file, and so not here: <galley/core/future.hpp>, <galley/core/named_tensors.hpp>,
 // <galley/core/signature.hpp>.
 #pragma once
 

@@ -1,5 +1,5 @@
-// The door to the torch layer: LibTorch models as servables. Names no LibTorch header; those who hold
-// an at::Tensor include <galley/torch/tensor.hpp> as well.
+// The door to the torch layer: LibTorch models as servables. Names no LibTorch header; those who
+// hold an at::Tensor include <galley/torch/tensor.hpp> as well.
 #pragma once
 
 #include <galley/core/named_tensors.hpp>  // IWYU pragma: export

@@ -42,8 +42,7 @@ void PoolState::set_count(std::size_t count) {
   count_ = count;
 }
 
-// ---- posting
-// -------------------------------------------------------------------------------------
+// ---- posting -----------------------------------------------------------------------------------
 
 void PoolState::push(Task& task) noexcept {
   task.next = nullptr;
@@ -82,8 +81,7 @@ bool PoolState::cancel(TimedTask& task) {
   return true;
 }
 
-// ---- running
-// -------------------------------------------------------------------------------------
+// ---- running -----------------------------------------------------------------------------------
 
 /// Takes the next task and enters it among those that run; null when there is none.
 Task* PoolState::take(PoolWorker& worker) {
@@ -176,8 +174,7 @@ void PoolState::work(std::size_t index) {
   worker_of_this_thread = nullptr;
 }
 
-// ---- sleeping and waking
-// -------------------------------------------------------------------------
+// ---- sleeping and waking -----------------------------------------------------------------------
 
 void PoolState::unpark(PoolWorker& worker) {
   worker.parked_on = nullptr;
@@ -254,8 +251,7 @@ void PoolState::park(PoolWorker& worker, Event& event, TimePoint limit, bool tak
   lock.lock();
 }
 
-// ---- waiting
-// -------------------------------------------------------------------------------------
+// ---- waiting -----------------------------------------------------------------------------------
 
 WaitEnd PoolState::wait(Event& event, const Instant& deadline) {
   PoolWorker* const worker = worker_of_this_thread;
@@ -305,8 +301,7 @@ WaitEnd PoolState::stop_helping(WaitEnd end) {
   return end;
 }
 
-// ---- each worker
-// ---------------------------------------------------------------------------------
+// ---- each worker -------------------------------------------------------------------------------
 
 Result<void> PoolState::each_worker(FunctionRef<void(Worker&)> f) {
   PoolWorker* const caller = own_worker();
@@ -350,8 +345,7 @@ void PoolState::withdraw(Round& round) {
   if (!ended_it) round.done.wait();
 }
 
-// ---- shutting down
-// -------------------------------------------------------------------------------
+// ---- shutting down -----------------------------------------------------------------------------
 
 /// Takes no more and abandons what has not begun. The first call does it all.
 void PoolState::stop() {

@@ -1,4 +1,5 @@
-// Call: what stands behind a LibTorch servable: a batch of each input in, a batch of each output out.
+// Call: what stands behind a LibTorch servable: a batch of each input in, a batch of each output
+// out.
 #pragma once
 
 #include <src/torch/torch_headers.hpp>
@@ -24,12 +25,12 @@ class Call {
   Call& operator=(const Call&) = delete;
   virtual ~Call() = default;
 
-  /// Puts the outputs for `inputs` in `outputs`, in the order of `bind_outputs`. Needs InferenceMode;
-  /// any thread.
+  /// Puts the outputs for `inputs` in `outputs`, in the order of `bind_outputs`. Needs
+  /// InferenceMode; any thread.
   virtual void operator()(std::span<const at::Tensor> inputs, Tensors& outputs) const = 0;
 
-  /// Runs once, fixes which outputs are given in which order and returns their names. `declared` may
-  /// be empty. Called once, before anything else runs.
+  /// Runs once, fixes which outputs are given in which order and returns their names. `declared`
+  /// may be empty. Called once, before anything else runs.
   virtual std::vector<std::string> bind_outputs(std::span<const at::Tensor> inputs,
                                                 std::span<const TensorSpec> declared) = 0;
 
@@ -37,8 +38,8 @@ class Call {
   virtual std::uint64_t fingerprint() const = 0;
 };
 
-/// The names of `count` outputs that come by position: as declared, else `found`, else "0", "1", ….
-/// Throws when another number of them is declared.
+/// The names of `count` outputs that come by position: as declared, else `found`, else "0", "1",
+/// …. Throws when another number of them is declared.
 std::vector<std::string> names_by_position(std::size_t count, std::span<const TensorSpec> declared,
                                            std::vector<std::string> found = {});
 

@@ -20,8 +20,8 @@ at::Tensor borrow_rows(const Rows<Tensor>& rows, Tensor& keep, Workspace* worksp
 /// The same of one row `[*F]`, as `[1, *F]`.
 at::Tensor borrow_row(const Tensor& row);
 
-/// A batch that LibTorch answered, as rows. Copied only where someone else holds the same memory (an
-/// input, a parameter, another output): answers own theirs alone. Throws.
+/// A batch that LibTorch answered, as rows. Copied only where someone else holds the same memory
+/// (an input, a parameter, another output): answers own theirs alone. Throws.
 Rows<Tensor> own_rows(at::Tensor batch);
 
 }  // namespace galley::inline v1::detail

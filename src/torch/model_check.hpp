@@ -25,9 +25,10 @@ struct CheckedModel {
 /// `as_loaded` is null, or the model as it was before eval(), which must answer the same.
 /// Needs InferenceMode. Throws what cannot be put down to the model.
 ///
-/// Errors  failed_precondition: LibTorch refuses the rows, the row count is not kept, rows depend on
-///         each other, equal rows give different answers, the model changes its own memory, answers
-///         otherwise in training mode, or gives other outputs than declared; resource_exhausted
+/// Errors  failed_precondition: LibTorch refuses the rows, the row count is not kept, rows depend
+///         on each other, equal rows give different answers, the model changes its own memory,
+///         answers otherwise in training mode, or gives other outputs than declared;
+///         resource_exhausted
 Result<CheckedModel> check_model(Call& call, const Call* as_loaded,
                                  std::span<const TensorSpec> inputs, const Columns& samples,
                                  const FunctionOptions& options, at::Device device);

@@ -24,7 +24,8 @@ TensorSpec::Range range_of(const TensorSpec& spec) {
   return spec.dtype == u8 ? TensorSpec::Range{0, 255} : TensorSpec::Range{0, 1};
 }
 
-// Not LibTorch's generator: that is the host's, and drawing from it would change what the host draws.
+// Not LibTorch's generator: that is the host's, and drawing from it would change what the host
+// draws.
 class Draw {
  public:
   explicit Draw(std::uint64_t seed) : bits_(seed) {}

@@ -13,8 +13,8 @@
 
 namespace galley::inline v1::detail {
 
-/// One method of one form of a module, called without its schema being checked each time: the schema
-/// was looked at when this was made.
+/// One method of one form of a module, called without its schema being checked each time: the
+/// schema was looked at when this was made.
 class ScriptCall final : public Call {
  public:
   /// Which form of a module to call.

@@ -4,8 +4,8 @@
 
 #include <string>
 
-// Looked up in whatever the program has loaded, so that it is the OpenMP and MKL that LibTorch itself
-// uses; null where there is none. Linking a second OpenMP would set the wrong one.
+// Looked up in whatever the program has loaded, so that it is the OpenMP and MKL that LibTorch
+// itself uses; null where there is none. Linking a second OpenMP would set the wrong one.
 extern "C" {
 [[gnu::weak]] void omp_set_num_threads(int count);
 [[gnu::weak]] int MKL_Set_Num_Threads_Local(int count);

@@ -7,7 +7,11 @@
 
 const auto copied = galley::map("copied", [](const std::shared_ptr<int>& p) { return *p; });
 const auto moved = galley::map("moved", [](const std::unique_ptr<int>& p) { return *p; });
-auto right(galley::Executor executor) { return galley::on(executor, copied); }
+auto right(galley::Executor executor) {
+  return galley::on(executor, copied);
+}
 #ifdef GALLEY_MISTAKE
-auto wrong(galley::Executor executor) { return galley::on(executor, moved); }
+auto wrong(galley::Executor executor) {
+  return galley::on(executor, moved);
+}
 #endif

@@ -6,7 +6,11 @@
 #include <utility>
 
 const galley::Servable look("look", [](const std::unique_ptr<int>& p) { return *p; });
-auto right(std::unique_ptr<int> row) { return look.serve(std::move(row)); }
+auto right(std::unique_ptr<int> row) {
+  return look.serve(std::move(row));
+}
 #ifdef GALLEY_MISTAKE
-auto wrong(const std::unique_ptr<int>& row) { return look.serve(row); }
+auto wrong(const std::unique_ptr<int>& row) {
+  return look.serve(row);
+}
 #endif

@@ -39,7 +39,8 @@ TEST_CASE("map_batch makes a servable of a function of many rows", "[map]") {
   CHECK(*sum.serve_rows(Rows<int>{1, 2, 3})[2] == 30);
   CHECK(calls == 1);
   CHECK(sum.describe().kind == "map_batch");
-  const auto view = galley::map_batch([](const Batch<int>& rows) { return Outcomes<int>(rows.to_rows()); });
+  const auto view =
+      galley::map_batch([](const Batch<int>& rows) { return Outcomes<int>(rows.to_rows()); });
   static_assert(std::is_same_v<decltype(view), const Servable<int, int>>);
   CHECK(view.name() == "map_batch");
   const auto later =

@@ -3,6 +3,8 @@
 #include <galley/compose/pipeline.hpp>
 #include <galley/testing/manual_executor.hpp>
 
+#include <support/rows.hpp>
+
 #include <chrono>
 #include <memory>
 #include <optional>
@@ -12,7 +14,6 @@
 #include <vector>
 
 #include <support/catch.hpp>
-#include <support/rows.hpp>
 
 using galley::BatchCompletion;
 using galley::Completion;
@@ -99,8 +100,7 @@ TEST_CASE("an executor that is shut down answers unavailable", "[on]") {
   CHECK(waiting.heard.status() == Status::unavailable);
   graph.submit(1, {}, late.listen());
   CHECK(late.answers == 1);
-  CHECK(late.heard.error() ==
-        Error(Status::unavailable, "plus: the executor was shut down"));
+  CHECK(late.heard.error() == Error(Status::unavailable, "plus: the executor was shut down"));
   CHECK(graph.serve(1).status() == Status::unavailable);
 }
 
@@ -126,7 +126,8 @@ TEST_CASE("serve gives up at the deadline while the work goes on", "[on]") {
   std::optional<Completion<int>> kept;
   const auto alive = std::make_shared<int>(0);
   std::optional graph = galley::on(
-      executor, Servable("slow", [&kept, alive](int, Completion<int> done) { kept = std::move(done); }));
+      executor,
+      Servable("slow", [&kept, alive](int, Completion<int> done) { kept = std::move(done); }));
   const auto late = graph->serve(1, {.deadline = executor.now() + 5ms});
   CHECK(late.error() == Error(Status::deadline_exceeded, "on(slow): no answer in time"));
   REQUIRE(kept.has_value());
@@ -156,7 +157,8 @@ TEST_CASE("a request in flight owns the graph, its rows and its context", "[on]"
   {
     const auto first = galley::map("first", [alive](const std::string& s) { return s + "!"; });
     const auto second = galley::map_batch(
-        "second", [alive, &keys_seen](const Rows<std::string>& rows, const galley::BatchContext& c) {
+        "second",
+        [alive, &keys_seen](const Rows<std::string>& rows, const galley::BatchContext& c) {
           keys_seen.assign(c.keys().begin(), c.keys().end());
           Rows<int> sizes;
           for (const auto& s : rows) sizes.push_back(static_cast<int>(s.size()));
@@ -203,7 +205,8 @@ TEST_CASE("shutting down while the work runs answers at once, and the work still
         }
         return rows;
       });
-  // A row fails before, so that what the work is told of its rows is a selection that a stage keeps.
+  // A row fails before, so that what the work is told of its rows is a selection that a stage
+  // keeps.
   const auto odd = galley::map("odd", [](int n) -> Result<int> {
     if (n % 2 == 1) return Error(Status::invalid_argument);
     return n;
@@ -212,14 +215,16 @@ TEST_CASE("shutting down while the work runs answers at once, and the work still
   graph = odd | galley::on(executor, work) | tail;
   const std::vector<galley::Key> keys{1, 2, 3};
   graph->submit_rows(Rows<int>{1, 2, 4}, {.request_id = 10},
-                     BatchCompletion<int>(3, [&](Outcomes<int> outcomes) {
-                       ++ear.answers;
-                       CHECK(outcomes[0].status() == Status::invalid_argument);
-                       CHECK(outcomes[1].error() ==
-                             Error(Status::unavailable,
-                                   "work: the executor was shut down while this was running"));
-                       CHECK(outcomes[2].status() == Status::unavailable);
-                     }),
+                     BatchCompletion<int>(
+                         3,
+                         [&](Outcomes<int> outcomes) {
+                           ++ear.answers;
+                           CHECK(outcomes[0].status() == Status::invalid_argument);
+                           CHECK(outcomes[1].error() ==
+                                 Error(Status::unavailable,
+                                       "work: the executor was shut down while this was running"));
+                           CHECK(outcomes[2].status() == Status::unavailable);
+                         }),
                      {.keys = keys});
   executor.run_ready();
   CHECK(ear.answers == 1);
@@ -228,7 +233,8 @@ TEST_CASE("shutting down while the work runs answers at once, and the work still
 
 TEST_CASE("serve copies the rows it was lent, and only those", "[on]") {
   const ManualExecutor executor;
-  const auto graph = galley::on(executor, galley::map("look", [](const Counted& c) { return c.value; }));
+  const auto graph =
+      galley::on(executor, galley::map("look", [](const Counted& c) { return c.value; }));
   const Counted row(3);
   Counted::copies = 0;
   CHECK(graph.serve(row) == Result<int>(3));
@@ -257,7 +263,8 @@ struct Fragile {
 
 TEST_CASE("a row that cannot be copied for the executor fails, and nothing is thrown", "[on]") {
   const ManualExecutor executor;
-  const auto graph = galley::on(executor, galley::map("look", [](const Fragile& f) { return f.value; }));
+  const auto graph =
+      galley::on(executor, galley::map("look", [](const Fragile& f) { return f.value; }));
   const Fragile bad(13), good(1);
   CHECK(graph.serve(bad).status() == Status::internal);
   CHECK(graph.serve(good) == Result<int>(1));
@@ -266,9 +273,8 @@ TEST_CASE("a row that cannot be copied for the executor fails, and nothing is th
 
 TEST_CASE("what runs on an executor may throw", "[on]") {
   const ManualExecutor executor;
-  const auto graph = galley::on(executor, galley::map("bad", [](int) -> int {
-                                  throw std::runtime_error("boom");
-                                }));
+  const auto graph = galley::on(
+      executor, galley::map("bad", [](int) -> int { throw std::runtime_error("boom"); }));
   CHECK(graph.serve(1).error() == Error(Status::internal, "bad: threw: boom"));
 }
 

@@ -3,13 +3,14 @@
 #include <galley/compose/pipeline.hpp>
 #include <galley/testing/manual_executor.hpp>
 
+#include <support/rows.hpp>
+
 #include <memory>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include <support/catch.hpp>
-#include <support/rows.hpp>
 
 using galley::BatchCompletion;
 using galley::Completion;
@@ -46,7 +47,7 @@ std::vector<std::string> said(const Outcomes<int>& outcomes) {
 }
 
 const Rows<int> first_numbers{1, 2, 3, 4, 5, 6, 7};
-const std::vector<std::string> sieved{"1", "sieve 2: 2", "sieve 3: 3", "sieve 2: 4",
+const std::vector<std::string> sieved{"1",          "sieve 2: 2", "sieve 3: 3", "sieve 2: 4",
                                       "sieve 5: 5", "sieve 2: 6", "7"};
 
 }  // namespace
@@ -120,9 +121,9 @@ TEST_CASE("rows between stages are moved, never copied", "[pipeline]") {
 }
 
 TEST_CASE("rows that can only be moved flow through a pipeline", "[pipeline]") {
-  const auto graph = galley::map("make", [](int n) { return MoveOnly(n); }) |
-                     [](MoveOnly m) { return MoveOnly(m.get() + 1); } |
-                     [](const MoveOnly& m) { return m.get(); };
+  const auto graph = galley::map("make", [](int n) { return MoveOnly(n); }) | [](MoveOnly m) {
+    return MoveOnly(m.get() + 1);
+  } | [](const MoveOnly& m) { return m.get(); };
   CHECK(graph.serve(4) == Result<int>(5));
   CHECK(*graph.serve_rows(Rows<int>{1, 2, 3})[2] == 4);
 }
@@ -150,8 +151,8 @@ TEST_CASE("a user's own layout flows as it is, row by row and whole", "[pipeline
   });
   Rows<Particle> rows;
   for (int i = 0; i < 4; ++i) rows.push_back({static_cast<float>(i), i});
-  for (const auto& graph : {check | move, galley::on(executor, check) | move,
-                            check | galley::on(executor, move)}) {
+  for (const auto& graph :
+       {check | move, galley::on(executor, check) | move, check | galley::on(executor, move)}) {
     const Outcomes<Particle> outcomes = graph.serve_rows(rows);
     CHECK(*outcomes[3] == Particle{4, 3});
     CHECK(outcomes[2].status() == Status::invalid_argument);

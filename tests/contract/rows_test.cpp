@@ -1,11 +1,12 @@
 // The batch types' contract suite: on ours, on a user's, and on ones that break it.
 #include <galley/testing/contracts/rows.hpp>
 
+#include <support/rows.hpp>
+
 #include <string>
 #include <vector>
 
 #include <support/catch.hpp>
-#include <support/rows.hpp>
 
 using galley::check_rows;
 using galley::ContractFailure;

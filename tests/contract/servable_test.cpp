@@ -6,12 +6,13 @@
 #include <galley/testing/contracts/servable.hpp>
 #include <galley/testing/manual_executor.hpp>
 
+#include <support/rows.hpp>
+
 #include <memory>
 #include <string>
 #include <vector>
 
 #include <support/catch.hpp>
-#include <support/rows.hpp>
 
 using galley::check_servable;
 using galley::Completion;
@@ -62,7 +63,8 @@ TEST_CASE("a servable whose rows depend on each other is found out", "[contract]
     int sum = 0;
     for (int n : rows) sum += n;
     Rows<int> out;
-    for (std::size_t i = 0; i < rows.size(); ++i) out.push_back(rows[i] - sum / static_cast<int>(rows.size()));
+    for (std::size_t i = 0; i < rows.size(); ++i)
+      out.push_back(rows[i] - sum / static_cast<int>(rows.size()));
     return out;
   });
   CHECK(all(check_servable<int, int>(mean, samples)).find("a row answers in a batch as alone") !=

@@ -2,6 +2,9 @@
 #include <galley/compose/map.hpp>
 #include <galley/core/servable.hpp>
 
+#include <support/clock.hpp>
+#include <support/rows.hpp>
+
 #include <chrono>
 #include <memory>
 #include <new>
@@ -11,8 +14,6 @@
 #include <vector>
 
 #include <support/catch.hpp>
-#include <support/clock.hpp>
-#include <support/rows.hpp>
 
 using galley::Batch;
 using galley::BatchCompletion;
@@ -75,8 +76,12 @@ struct BatchLaterStruct {
   }
 };
 
-Result<double> free_function(int n) { return twice(n); }
-void free_later(int n, Completion<double> done) { done(twice(n)); }
+Result<double> free_function(int n) {
+  return twice(n);
+}
+void free_later(int n, Completion<double> done) {
+  done(twice(n));
+}
 
 using Form = std::pair<std::string, Servable<int, double>>;
 
@@ -102,7 +107,8 @@ std::vector<Form> forms() {
   add("batch result", Servable("s", [](const Rows<int>& rows) -> Result<Outcomes<double>> {
         return twice_all(rows);
       }));
-  add("batch rows, failing as one", Servable("s", [](const Rows<int>& rows) -> Result<Rows<double>> {
+  add("batch rows, failing as one",
+      Servable("s", [](const Rows<int>& rows) -> Result<Rows<double>> {
         Outcomes<double> answers = twice_all(rows);
         if (!answers.all_ok()) return answers.casualties().span()[0].error;
         return std::move(answers).survivors();
@@ -113,9 +119,8 @@ std::vector<Form> forms() {
       Servable("s", [](int n, const Context&, Completion<double> done) { done(twice(n)); }));
   add("row later free function", Servable("s", free_later));
   add("row later struct", Servable("s", RowLaterStruct{}));
-  add("batch later", Servable("s", [](Rows<int> rows, BatchCompletion<double> done) {
-        done(twice_all(rows));
-      }));
+  add("batch later",
+      Servable("s", [](Rows<int> rows, BatchCompletion<double> done) { done(twice_all(rows)); }));
   add("batch later struct", Servable("s", BatchLaterStruct{}));
   return all;
 }
@@ -201,7 +206,7 @@ TEST_CASE("traits may be stated with a function", "[author]") {
   CHECK(mapped.traits().stateful);
 }
 
-// ---- what fails ------------------------------------------------------------------------------------
+// ---- what fails --------------------------------------------------------------------------------
 
 TEST_CASE("a stage that throws fails the row that it threw for, with its name", "[author]") {
   const Servable servable("risky", [](int n) -> int {
@@ -336,7 +341,7 @@ TEST_CASE("a row whose copy throws does not throw out of a servable", "[author]"
   CHECK(*later.serve(good) == 1);
 }
 
-// ---- what reaches the author -----------------------------------------------------------------------
+// ---- what reaches the author -------------------------------------------------------------------
 
 TEST_CASE("rows are copied only where the author takes them by value from a lender", "[author]") {
   const Servable reads("reads", [](const Counted& row) { return row.value; });
@@ -389,9 +394,8 @@ TEST_CASE("each row of a merged batch is served with its own context", "[author]
   const auto expected = [](const Outcomes<int>& o) {
     return o.size() == 3 && *o[0] == 11 && *o[1] == 21 && *o[2] == 32;
   };
-  const Servable now("now", [](int n, const Context& c) {
-    return n + static_cast<int>(c.request_id);
-  });
+  const Servable now("now",
+                     [](int n, const Context& c) { return n + static_cast<int>(c.request_id); });
   CHECK(expected(now.serve_batch(Batch<int>(rows), merged)));
   const Servable later("later", [](int n, const Context& c, Completion<int> done) {
     done(n + static_cast<int>(c.request_id));
@@ -419,7 +423,8 @@ TEST_CASE("expired rows of a merged batch reach no author, in any form", "[autho
   }
 }
 
-TEST_CASE("waiting for a later answer ends at the deadline of the request's own clock", "[author]") {
+TEST_CASE("waiting for a later answer ends at the deadline of the request's own clock",
+          "[author]") {
   HandClock clock;
   std::unique_ptr<Completion<int>> kept;
   const Servable slow("slow", [&](int n, Completion<int> done) {

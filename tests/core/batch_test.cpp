@@ -1,14 +1,15 @@
 #include <galley/core/batch.hpp>
 
+#include <support/allocations.hpp>
+#include <support/rows.hpp>
+
 #include <memory_resource>
 #include <random>
 #include <string>
 #include <utility>
 #include <vector>
 
-#include <support/allocations.hpp>
 #include <support/catch.hpp>
-#include <support/rows.hpp>
 
 using galley::Batch;
 using galley::RowIndex;
@@ -26,7 +27,9 @@ std::vector<int> list(const Batch<int>& batch) {
   return all;
 }
 
-std::vector<int> list(const Rows<int>& rows) { return {rows.begin(), rows.end()}; }
+std::vector<int> list(const Rows<int>& rows) {
+  return {rows.begin(), rows.end()};
+}
 
 const Rows<int> tens{10, 11, 12, 13, 14, 15};
 
@@ -124,7 +127,8 @@ TEST_CASE("a borrowed row is read without a copy", "[batch]") {
 
 TEST_CASE("dense rows are made where they are asked for", "[batch]") {
   std::byte buffer[4096];
-  std::pmr::monotonic_buffer_resource arena(buffer, sizeof buffer, std::pmr::null_memory_resource());
+  std::pmr::monotonic_buffer_resource arena(buffer, sizeof buffer,
+                                            std::pmr::null_memory_resource());
   const RowIndex places[] = {5, 0, 0};
   const int array[] = {1, 2, 3};
   const Batch<int> whole(tens);
@@ -142,7 +146,8 @@ TEST_CASE("dense rows are made where they are asked for", "[batch]") {
 
 TEST_CASE("a dense copy of lent rows that asks for the heap is on the heap", "[batch]") {
   std::byte buffer[4096];
-  std::pmr::monotonic_buffer_resource arena(buffer, sizeof buffer, std::pmr::null_memory_resource());
+  std::pmr::monotonic_buffer_resource arena(buffer, sizeof buffer,
+                                            std::pmr::null_memory_resource());
   const Rows<int> lent(tens.span(), &arena);
   const AllocationCount count;
   const Rows<int> copy = Batch<int>(lent).to_rows();

@@ -1,5 +1,8 @@
 #include <galley/core/completion.hpp>
 
+#include <support/allocations.hpp>
+#include <support/rows.hpp>
+
 #include <array>
 #include <memory>
 #include <optional>
@@ -8,9 +11,7 @@
 #include <utility>
 #include <vector>
 
-#include <support/allocations.hpp>
 #include <support/catch.hpp>
-#include <support/rows.hpp>
 
 using galley::BatchCompletion;
 using galley::Completion;
@@ -109,14 +110,18 @@ TEST_CASE("small captures are held without allocating, large ones with it", "[co
   std::array<long, 20> large{};
   const AllocationCount count;
   {
-    Completion<int> done = [&heard, small](Result<int> r) { heard += *r + static_cast<int>(small[4]); };
+    Completion<int> done = [&heard, small](Result<int> r) {
+      heard += *r + static_cast<int>(small[4]);
+    };
     Completion<int> moved = std::move(done);
     moved(1);
   }
   CHECK(count.so_far() == 0);
   CHECK(heard == 6);
   {
-    Completion<int> done = [&heard, large](Result<int> r) { heard += *r + static_cast<int>(large[4]); };
+    Completion<int> done = [&heard, large](Result<int> r) {
+      heard += *r + static_cast<int>(large[4]);
+    };
     Completion<int> moved = std::move(done);
     moved(1);
   }
@@ -128,9 +133,8 @@ TEST_CASE("a batch completion holds a completion without allocating", "[completi
   Answers answers;
   answers.results.reserve(1);
   const AllocationCount count;
-  BatchCompletion<int> done(1, [owed = answers.owed()](Outcomes<int> o) mutable {
-    owed(std::move(o).only());
-  });
+  BatchCompletion<int> done(
+      1, [owed = answers.owed()](Outcomes<int> o) mutable { owed(std::move(o).only()); });
   BatchCompletion<int> moved = std::move(done);
   moved(Outcomes<int>(Rows<int>::single(4)));
   CHECK(count.so_far() == 0);
@@ -192,14 +196,14 @@ TEST_CASE("a batch completion answers all its rows, once", "[completion]") {
   CHECK(*answers.batches[0][1] == 2);
 }
 
-TEST_CASE("a batch completion given another number of rows answers internal for all", "[completion]") {
+TEST_CASE("a batch completion given another number of rows answers internal for all",
+          "[completion]") {
   Answers answers;
   answers.owed(3)(Outcomes<int>(Rows<int>{1, 2}));
   REQUIRE(answers.batches.size() == 1);
   REQUIRE(answers.batches[0].size() == 3);
   for (std::size_t i = 0; i < 3; ++i) {
-    CHECK(answers.batches[0][i].error() ==
-          Error(Status::internal, "answered 2 rows, expected 3"));
+    CHECK(answers.batches[0][i].error() == Error(Status::internal, "answered 2 rows, expected 3"));
   }
   galley::Casualties beyond;
   beyond.append(9, Error(Status::not_found));
@@ -221,7 +225,7 @@ TEST_CASE("a dropped batch completion answers cancelled for each row", "[complet
   for (const auto& batch : answers.batches) CHECK(batch[0].status() == Status::cancelled);
 }
 
-// ---- where exceptions stop -------------------------------------------------------------------------
+// ---- where exceptions stop ---------------------------------------------------------------------
 
 TEST_CASE("what user code throws becomes an error", "[exceptions]") {
   const auto call = [](auto f) { return galley::detail::CatchExceptions::call<int>(f); };

@@ -2,6 +2,9 @@
 #include <galley/core/pins.hpp>
 #include <galley/core/row_algebra.hpp>
 
+#include <support/allocations.hpp>
+#include <support/clock.hpp>
+
 #include <chrono>
 #include <random>
 #include <stop_token>
@@ -9,9 +12,7 @@
 #include <utility>
 #include <vector>
 
-#include <support/allocations.hpp>
 #include <support/catch.hpp>
-#include <support/clock.hpp>
 
 using galley::Batch;
 using galley::BatchContext;

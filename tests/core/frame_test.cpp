@@ -1,13 +1,14 @@
 #include <galley/core/frame.hpp>
 
+#include <support/allocations.hpp>
+#include <support/rows.hpp>
+
 #include <cstdint>
 #include <memory>
 #include <utility>
 #include <vector>
 
-#include <support/allocations.hpp>
 #include <support/catch.hpp>
-#include <support/rows.hpp>
 
 using galley::BatchContext;
 using galley::Context;

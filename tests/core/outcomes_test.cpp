@@ -1,14 +1,15 @@
 #include <galley/core/outcomes.hpp>
 
+#include <support/allocations.hpp>
+#include <support/rows.hpp>
+
 #include <memory_resource>
 #include <random>
 #include <string>
 #include <utility>
 #include <vector>
 
-#include <support/allocations.hpp>
 #include <support/catch.hpp>
-#include <support/rows.hpp>
 
 using galley::Casualties;
 using galley::Error;

@@ -1,11 +1,12 @@
 #include <galley/core/result.hpp>
 
+#include <support/rows.hpp>
+
 #include <memory>
 #include <string>
 #include <utility>
 
 #include <support/catch.hpp>
-#include <support/rows.hpp>
 
 using galley::Error;
 using galley::Result;

@@ -1,5 +1,8 @@
 #include <galley/core/row_algebra.hpp>
 
+#include <support/allocations.hpp>
+#include <support/rows.hpp>
+
 #include <bit>
 #include <random>
 #include <set>
@@ -7,9 +10,7 @@
 #include <utility>
 #include <vector>
 
-#include <support/allocations.hpp>
 #include <support/catch.hpp>
-#include <support/rows.hpp>
 
 using galley::Batch;
 using galley::BatchContext;
@@ -28,7 +29,9 @@ using support::Particle;
 
 namespace {
 
-std::vector<RowIndex> list(std::span<const RowIndex> rows) { return {rows.begin(), rows.end()}; }
+std::vector<RowIndex> list(std::span<const RowIndex> rows) {
+  return {rows.begin(), rows.end()};
+}
 
 /// Each row's value or its error's detail, to compare with what was expected.
 template <class T>
@@ -111,7 +114,8 @@ TEST_CASE("what is split at random and merged is as it was", "[row_algebra]") {
           survivors.push_back(part.take(i));
         }
       }
-      answered.push_back({split->rows(p), Outcomes<int>(std::move(survivors), std::move(casualties))});
+      answered.push_back(
+          {split->rows(p), Outcomes<int>(std::move(survivors), std::move(casualties))});
     }
     const Outcomes<int> merged = galley::merge<int>(n, answered);
     CAPTURE(round);
@@ -125,7 +129,8 @@ TEST_CASE("merge moves values and keeps a user's own layout", "[row_algebra]") {
   boxes[0].rows = odd;
   boxes[1].rows = even;
   for (auto& part : boxes) {
-    for (RowIndex row : part.rows) part.outcomes.survivors().push_back(MoveOnly(static_cast<int>(row)));
+    for (RowIndex row : part.rows)
+      part.outcomes.survivors().push_back(MoveOnly(static_cast<int>(row)));
   }
   const Outcomes<MoveOnly> merged = galley::merge<MoveOnly>(4, boxes);
   for (std::size_t i = 0; i < 4; ++i) CHECK((*merged[i]).get() == static_cast<int>(i));
@@ -191,7 +196,7 @@ TEST_CASE("later casualties are remapped past earlier ones, as by brute force", 
   }
 }
 
-// ---- bisect ----------------------------------------------------------------------------------------
+// ---- bisect ------------------------------------------------------------------------------------
 
 namespace {
 
@@ -202,14 +207,17 @@ struct Kernel {
   std::size_t calls = 0;
 
   Outcomes<int> run(std::size_t n) {
-    return galley::bisect<int>(n, [&](std::size_t first, std::size_t count) -> Result<Outcomes<int>> {
-      ++calls;
-      const auto bad = guilty.lower_bound(first);
-      if (bad != guilty.end() && *bad < first + count) return Error(status, "guilty");
-      Rows<int> values(count);
-      for (std::size_t i = first; i < first + count; ++i) values.push_back(static_cast<int>(i));
-      return Outcomes<int>(std::move(values));
-    });
+    return galley::bisect<int>(n,
+                               [&](std::size_t first, std::size_t count) -> Result<Outcomes<int>> {
+                                 ++calls;
+                                 const auto bad = guilty.lower_bound(first);
+                                 if (bad != guilty.end() && *bad < first + count)
+                                   return Error(status, "guilty");
+                                 Rows<int> values(count);
+                                 for (std::size_t i = first; i < first + count; ++i)
+                                   values.push_back(static_cast<int>(i));
+                                 return Outcomes<int>(std::move(values));
+                               });
   }
 };
 
@@ -243,7 +251,8 @@ TEST_CASE("halving finds the one or two guilty rows wherever they are", "[row_al
   }
 }
 
-TEST_CASE("halving never spends more calls than it may, and says unavailable then", "[row_algebra]") {
+TEST_CASE("halving never spends more calls than it may, and says unavailable then",
+          "[row_algebra]") {
   const unsigned seed = 3;
   std::mt19937 random(seed);
   CAPTURE(seed);

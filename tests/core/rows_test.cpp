@@ -1,14 +1,15 @@
 #include <galley/core/rows.hpp>
 
+#include <support/allocations.hpp>
+#include <support/rows.hpp>
+
 #include <cstdint>
 #include <memory_resource>
 #include <string>
 #include <utility>
 #include <vector>
 
-#include <support/allocations.hpp>
 #include <support/catch.hpp>
-#include <support/rows.hpp>
 
 using galley::RowIndex;
 using galley::Rows;
@@ -51,7 +52,8 @@ std::vector<T> list(const Rows<T>& rows) {
 }
 
 Rows<std::string> words() {
-  return {"one, long enough for the heap", "two, long enough for the heap", "three, ditto, and more"};
+  return {"one, long enough for the heap", "two, long enough for the heap",
+          "three, ditto, and more"};
 }
 
 }  // namespace

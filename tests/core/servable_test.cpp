@@ -6,6 +6,9 @@
 #include <galley/core/servable.hpp>
 #include <galley/testing/manual_executor.hpp>
 
+#include <support/allocations.hpp>
+#include <support/rows.hpp>
+
 #include <memory>
 #include <memory_resource>
 #include <stdexcept>
@@ -13,9 +16,7 @@
 #include <utility>
 #include <vector>
 
-#include <support/allocations.hpp>
 #include <support/catch.hpp>
-#include <support/rows.hpp>
 
 using galley::BatchCompletion;
 using galley::BatchContext;
@@ -136,8 +137,9 @@ TEST_CASE("keys follow their rows through a pipeline, now and later", "[servable
     return n;
   });
   const std::vector<Key> keys{5, 6, 7, 8};
-  for (const auto& servable : {odd_fails | key_of_row(), odd_fails | galley::on(executor, key_of_row()),
-                               galley::on(executor, odd_fails) | key_of_row()}) {
+  for (const auto& servable :
+       {odd_fails | key_of_row(), odd_fails | galley::on(executor, key_of_row()),
+        galley::on(executor, odd_fails) | key_of_row()}) {
     const Outcomes<std::uint64_t> outcomes =
         servable.serve_rows(Rows<int>{1, 2, 3, 4}, {}, {.keys = keys});
     CHECK(outcomes[0].status() == Status::invalid_argument);
@@ -175,7 +177,8 @@ TEST_CASE("with lent memory a batch takes nothing from the heap", "[servable]") 
   const auto servable = plus(1) | galley::map_batch("double", doubled) | plus(3);
   const Rows<int> rows{1, 2, 3, 4};
   std::byte buffer[4096];
-  std::pmr::monotonic_buffer_resource arena(buffer, sizeof buffer, std::pmr::null_memory_resource());
+  std::pmr::monotonic_buffer_resource arena(buffer, sizeof buffer,
+                                            std::pmr::null_memory_resource());
   const AllocationCount count;
   const Outcomes<int> outcomes = servable.serve_rows(rows, {}, {.workspace = &arena});
   CHECK(count.so_far() == 0);
@@ -184,14 +187,16 @@ TEST_CASE("with lent memory a batch takes nothing from the heap", "[servable]") 
 
 TEST_CASE("lent memory stays with the caller when rows go to an executor", "[servable]") {
   std::byte buffer[4096];
-  std::pmr::monotonic_buffer_resource arena(buffer, sizeof buffer, std::pmr::null_memory_resource());
+  std::pmr::monotonic_buffer_resource arena(buffer, sizeof buffer,
+                                            std::pmr::null_memory_resource());
   const ManualExecutor executor;
   const auto within = [&](const void* at) { return at >= buffer && at < buffer + sizeof buffer; };
   bool lent = false;
-  const auto servable = plus(1) | galley::on(executor, galley::map_batch("look", [&](const Rows<int>& rows) {
-                          lent = lent || within(rows.data());
-                          return rows;
-                        }));
+  const auto servable =
+      plus(1) | galley::on(executor, galley::map_batch("look", [&](const Rows<int>& rows) {
+                             lent = lent || within(rows.data());
+                             return rows;
+                           }));
   Rows<int> rows(3, &arena);
   for (int i = 0; i < 3; ++i) rows.push_back(i);
   CHECK(servable.serve_rows(rows, {}, {.workspace = &arena}).all_ok());
@@ -236,7 +241,7 @@ TEST_CASE("too many requests in flight are refused, and the rest are answered", 
   CHECK(answered == bound + 1);
 }
 
-// ---- about it --------------------------------------------------------------------------------------
+// ---- about it ----------------------------------------------------------------------------------
 
 TEST_CASE("a pipeline shows its stages, however it was bracketed", "[servable]") {
   const auto a = deep("a", 1), b = deep("b", 2), c = deep("c", 3), d = deep("d", 4);
@@ -303,7 +308,8 @@ TEST_CASE("prepare reaches every node, those behind an executor on its workers",
   };
   std::vector<const galley::Worker*> seen;
   const ManualExecutor executor, other;
-  const auto graph = Servable("a", Author{&seen}) | galley::on(executor, Servable("b", Author{&seen}));
+  const auto graph =
+      Servable("a", Author{&seen}) | galley::on(executor, Servable("b", Author{&seen}));
   CHECK(graph.prepare().has_value());
   REQUIRE(seen.size() == 2);
   CHECK(seen[0] == nullptr);
@@ -326,7 +332,7 @@ TEST_CASE("the first error of prepare is told", "[servable]") {
         std::string::npos);
 }
 
-// ---- futures ---------------------------------------------------------------------------------------
+// ---- futures -----------------------------------------------------------------------------------
 
 TEST_CASE("a future holds the answer, values and errors alike", "[future]") {
   const ManualExecutor executor;

@@ -35,11 +35,12 @@ struct Model {
 };
 
 Servable<int, int> model(int number) {
-  return galley::map_batch("model", [m = std::make_shared<const Model>(number)](const Rows<int>& rows) {
-    Rows<int> out;
-    for (int n : rows) out.push_back(m->number + n);
-    return out;
-  });
+  return galley::map_batch("model",
+                           [m = std::make_shared<const Model>(number)](const Rows<int>& rows) {
+                             Rows<int> out;
+                             for (int n : rows) out.push_back(m->number + n);
+                             return out;
+                           });
 }
 
 /// True when all rows came from one living version.
@@ -48,7 +49,9 @@ bool is_sound(const Outcomes<int>& outcomes) {
   return first >= 0 && *outcomes[1] == first + 1 && *outcomes[2] == first + 2;
 }
 
-WaitEnd no_help(Worker&, Event&, const Instant&) { return WaitEnd::stuck; }
+WaitEnd no_help(Worker&, Event&, const Instant&) {
+  return WaitEnd::stuck;
+}
 
 constexpr int publishes = 3000;
 

@@ -5,6 +5,8 @@
 #include <galley/core/slot.hpp>
 #include <galley/testing/manual_executor.hpp>
 
+#include <support/allocations.hpp>
+
 #include <chrono>
 #include <memory>
 #include <optional>
@@ -12,7 +14,6 @@
 #include <utility>
 #include <vector>
 
-#include <support/allocations.hpp>
 #include <support/catch.hpp>
 
 using galley::BatchContext;
@@ -79,8 +80,7 @@ TEST_CASE("a slot rolls back to the version before, or to a kept one", "[slot]")
   CHECK(servable.serve(0) == Result<int>(4));
   CHECK(publisher.rollback(9).error() == Error(Status::not_found, "version 9 is not kept"));
   CHECK(publisher.rollback(1).has_value());
-  CHECK(publisher.rollback().error() ==
-        Error(Status::not_found, "no version before 1 is kept"));
+  CHECK(publisher.rollback().error() == Error(Status::not_found, "no version before 1 is kept"));
   CHECK(servable.serve(0) == Result<int>(1));
 }
 
@@ -123,7 +123,8 @@ TEST_CASE("a slot refuses a version that promises less or cannot be", "[slot]") 
   for (const galley::NodeTraits& less :
        {galley::NodeTraits{.stateful = true}, galley::NodeTraits{.deterministic = false},
         galley::NodeTraits{.repeatable = false}, galley::NodeTraits{.row_independent = false}}) {
-    const Servable next("next", [](int n) { return n; }, less);
+    const Servable next(
+        "next", [](int n) { return n; }, less);
     CHECK(publisher.publish(next).status() == Status::failed_precondition);
   }
   const auto broken = Servable<int, int>::broken("bad", Error(Status::not_found, "no file"));
@@ -177,7 +178,7 @@ TEST_CASE("a request in progress finishes on the version it began with", "[slot]
   control.reset();
 }
 
-// ---- pins ------------------------------------------------------------------------------------------
+// ---- pins --------------------------------------------------------------------------------------
 
 TEST_CASE("pins hold versions and have a stamp that differs with them", "[pins]") {
   std::atomic<std::uint64_t> readers{0};
@@ -242,7 +243,7 @@ TEST_CASE("a pinned request sees one version of each slot across a publish", "[p
   CHECK(alive.use_count() == 1);
 }
 
-// ---- on workers ------------------------------------------------------------------------------------
+// ---- on workers --------------------------------------------------------------------------------
 
 TEST_CASE("a worker's reader keeps its version until its task ends", "[slot]") {
   const ManualExecutor executor;
@@ -302,13 +303,13 @@ TEST_CASE("reading a slot allocates nothing, on a worker and elsewhere", "[slot]
   CHECK(count.so_far() == 0);
 }
 
-// ---- versions that answer later --------------------------------------------------------------------
+// ---- versions that answer later ----------------------------------------------------------------
 
 TEST_CASE("a version that answers later is kept until it has answered", "[slot]") {
   std::vector<Completion<int>> owed;
   const auto alive = std::make_shared<int>(0);
-  auto first = std::make_optional(
-      Servable("later", [&owed, alive](int, Completion<int> done) { owed.push_back(std::move(done)); }));
+  auto first = std::make_optional(Servable(
+      "later", [&owed, alive](int, Completion<int> done) { owed.push_back(std::move(done)); }));
   const auto [servable, publisher] = galley::slot("model", *first, {.keep = 0});
   first.reset();
   int heard = 0;
@@ -330,8 +331,8 @@ TEST_CASE("a version that answers inside submit is destroyed by the publisher al
           "[slot]") {
   std::optional<galley::Publisher<int, int>> control;
   const auto alive = std::make_shared<int>(0);
-  auto first = std::make_optional(
-      Servable("later", [alive](int n, Completion<int> done) { done(n + 1); }));
+  auto first =
+      std::make_optional(Servable("later", [alive](int n, Completion<int> done) { done(n + 1); }));
   const auto made = galley::slot("model", *first, {.keep = 0});
   first.reset();
   control = made.publisher;
@@ -341,7 +342,8 @@ TEST_CASE("a version that answers inside submit is destroyed by the publisher al
     CHECK(control->publish(adds(5)).has_value());
   });
   CHECK(heard == 2);
-  CHECK(alive.use_count() == 2);  // submit still was within the version: not destroyed behind its back
+  CHECK(alive.use_count() ==
+        2);  // submit still was within the version: not destroyed behind its back
   CHECK(control->status().retired == 0);
   CHECK(alive.use_count() == 1);
 }

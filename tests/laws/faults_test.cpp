@@ -1,12 +1,13 @@
 // One call among all goes wrong, each in turn: every row is answered exactly once all the same.
 #include <galley/testing/faults.hpp>
 
+#include <laws/graphs.hpp>
+
 #include <memory>
 #include <set>
 #include <string>
 #include <vector>
 
-#include <laws/graphs.hpp>
 #include <support/catch.hpp>
 
 using galley::Fault;
@@ -28,13 +29,20 @@ Servable<int, int> faulty_graph(int shape, const ManualExecutor& executor,
   const auto later = galley::faulty_later(plus, plan);
   const auto on = [&](Servable<int, int> s) { return galley::on(executor, std::move(s)); };
   switch (shape) {
-    case 0: return now | now | now;
-    case 1: return on(now) | on(now) | on(now);
-    case 2: return later | later | later;
-    case 3: return on(later | now) | later;
-    case 4: return now | on(on(later) | now);
-    case 5: return galley::slot("slot", on(later | now)).servable | now;
-    default: return galley::slot("slot", galley::slot("inner", now | now).servable | now).servable;
+    case 0:
+      return now | now | now;
+    case 1:
+      return on(now) | on(now) | on(now);
+    case 2:
+      return later | later | later;
+    case 3:
+      return on(later | now) | later;
+    case 4:
+      return now | on(on(later) | now);
+    case 5:
+      return galley::slot("slot", on(later | now)).servable | now;
+    default:
+      return galley::slot("slot", galley::slot("inner", now | now).servable | now).servable;
   }
 }
 
@@ -47,11 +55,15 @@ Status undisturbed(std::size_t row) {
 
 std::set<Status> allowed(Fault fault) {
   switch (fault) {
-    case Fault::fails: return {Status::resource_exhausted};
+    case Fault::fails:
+      return {Status::resource_exhausted};
     case Fault::throws:
-    case Fault::miscounts: return {Status::internal};
-    case Fault::drops: return {Status::cancelled, Status::resource_exhausted};
-    default: return {};
+    case Fault::miscounts:
+      return {Status::internal};
+    case Fault::drops:
+      return {Status::cancelled, Status::resource_exhausted};
+    default:
+      return {};
   }
 }
 
@@ -73,8 +85,8 @@ Outcomes<int> ask(bool later, const ManualExecutor& executor, const Servable<int
 
 TEST_CASE("whichever call goes wrong, each row is answered once and nothing is kept", "[laws]") {
   for (int shape = 0; shape < 7; ++shape) {
-    for (Fault fault : {Fault::fails, Fault::throws, Fault::miscounts, Fault::drops,
-                        Fault::duplicates}) {
+    for (Fault fault :
+         {Fault::fails, Fault::throws, Fault::miscounts, Fault::drops, Fault::duplicates}) {
       for (bool later : {false, true}) {
         bool happened = true;
         for (std::uint64_t nth = 1; happened; ++nth) {

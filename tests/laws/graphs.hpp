@@ -104,11 +104,13 @@ class GraphMaker {
     };
     switch (number(6)) {
       case 0:
-        return {galley::map_batch(name, [steps](const Batch<int>& rows) { return steps(rows); }), named};
+        return {galley::map_batch(name, [steps](const Batch<int>& rows) { return steps(rows); }),
+                named};
       case 1:
         return {Servable(name, [step](int n, Completion<int> done) { done(step(n)); }), named};
       case 2:
-        return {Servable(name, [steps](Rows<int> rows, BatchCompletion<int> done) { done(steps(rows)); }),
+        return {Servable(name,
+                         [steps](Rows<int> rows, BatchCompletion<int> done) { done(steps(rows)); }),
                 named};
       case 3:
         return thrower(name, factor, offset);
@@ -159,7 +161,8 @@ bool agrees(const Got& got, const Result<int>& wanted) {
 }
 
 /// The first row that is not as its reference says, or -1.
-inline int first_wrong(const Rows<int>& rows, const Outcomes<int>& outcomes, const Reference& reference) {
+inline int first_wrong(const Rows<int>& rows, const Outcomes<int>& outcomes,
+                       const Reference& reference) {
   if (outcomes.size() != rows.size()) return static_cast<int>(rows.size());
   for (std::size_t i = 0; i < rows.size(); ++i) {
     if (!agrees(outcomes[i], reference(rows[i]))) return static_cast<int>(i);

@@ -1,13 +1,14 @@
 // The laws of DESIGN section 3, on generated graphs, against a row-by-row reference.
 #include <galley/core/future.hpp>
 
+#include <laws/graphs.hpp>
+
 #include <algorithm>
 #include <chrono>
 #include <numeric>
 #include <random>
 #include <vector>
 
-#include <laws/graphs.hpp>
 #include <support/catch.hpp>
 
 using galley::BatchContext;
@@ -34,7 +35,8 @@ struct Heard {
 Heard submitted(const ManualExecutor& executor, const Servable<int, int>& servable,
                 const Rows<int>& rows, const Context& context = {}) {
   Heard heard;
-  servable.submit_rows(rows, context, BatchCompletion<int>(rows.size(), [&](Outcomes<int> outcomes) {
+  servable.submit_rows(rows, context,
+                       BatchCompletion<int>(rows.size(), [&](Outcomes<int> outcomes) {
                          ++heard.answers;
                          heard.outcomes = std::move(outcomes);
                        }));
@@ -96,8 +98,8 @@ TEST_CASE("rows of many requests merged answer as each request alone", "[laws]")
     std::vector<RequestRun> runs;
     std::vector<bool> expired;
     for (std::size_t first = 0; first < rows.size();) {
-      const auto count = std::min<std::size_t>(rows.size() - first,
-                                               static_cast<std::size_t>(make.number(3)));
+      const auto count =
+          std::min<std::size_t>(rows.size() - first, static_cast<std::size_t>(make.number(3)));
       Context& context = contexts[first];
       const bool late = make.number(3) == 0;
       context.deadline = late ? executor.now() - 1ns : executor.now() + 1h;
@@ -106,8 +108,8 @@ TEST_CASE("rows of many requests merged answer as each request alone", "[laws]")
       first += count;
     }
     const std::vector<Key> keys(rows.size(), 7);
-    const BatchContext merged(runs, make.number(2) == 0 ? std::span<const Key>(keys)
-                                                        : std::span<const Key>());
+    const BatchContext merged(
+        runs, make.number(2) == 0 ? std::span<const Key>(keys) : std::span<const Key>());
     const Outcomes<int> outcomes = graph.servable.serve_batch(Batch<int>(rows), merged);
     CAPTURE(seed, graph.servable.name());
     REQUIRE(outcomes.size() == rows.size());

@@ -1,4 +1,5 @@
-// Replaces operator new in test programs that ask for the count; the array and nothrow forms call these.
+// Replaces operator new in test programs that ask for the count; the array and nothrow forms call
+// these.
 #include <support/allocations.hpp>
 
 #include <cstdlib>
@@ -15,7 +16,9 @@ void* take(std::size_t bytes, std::size_t alignment) noexcept {
 }
 }  // namespace
 
-std::size_t support::allocations() noexcept { return count; }
+std::size_t support::allocations() noexcept {
+  return count;
+}
 
 void* operator new(std::size_t bytes) {
   if (void* at = take(bytes, 1)) return at;
@@ -25,9 +28,21 @@ void* operator new(std::size_t bytes, std::align_val_t alignment) {
   if (void* at = take(bytes, static_cast<std::size_t>(alignment))) return at;
   throw std::bad_alloc();
 }
-void* operator new(std::size_t bytes, const std::nothrow_t&) noexcept { return take(bytes, 1); }
-void operator delete(void* at) noexcept { std::free(at); }
-void operator delete(void* at, std::size_t) noexcept { std::free(at); }
-void operator delete(void* at, std::align_val_t) noexcept { std::free(at); }
-void operator delete(void* at, std::size_t, std::align_val_t) noexcept { std::free(at); }
-void operator delete(void* at, const std::nothrow_t&) noexcept { std::free(at); }
+void* operator new(std::size_t bytes, const std::nothrow_t&) noexcept {
+  return take(bytes, 1);
+}
+void operator delete(void* at) noexcept {
+  std::free(at);
+}
+void operator delete(void* at, std::size_t) noexcept {
+  std::free(at);
+}
+void operator delete(void* at, std::align_val_t) noexcept {
+  std::free(at);
+}
+void operator delete(void* at, std::size_t, std::align_val_t) noexcept {
+  std::free(at);
+}
+void operator delete(void* at, const std::nothrow_t&) noexcept {
+  std::free(at);
+}

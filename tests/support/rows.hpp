@@ -1,5 +1,5 @@
-// Row types that tests share: one that can only be moved, one that wants a wide alignment, one that is
-// kept as a struct of arrays, and one whose copies are counted.
+// Row types that tests share: one that can only be moved, one that wants a wide alignment, one that
+// is kept as a struct of arrays, and one whose copies are counted.
 #pragma once
 
 #include <galley/core/rows.hpp>

@@ -1,4 +1,5 @@
-// Small TorchScript models, made in the test that needs them. Weights are sines, not random numbers.
+// Small TorchScript models, made in the test that needs them. Weights are sines, not random
+// numbers.
 #pragma once
 
 #include <galley/core/named_tensors.hpp>

@@ -31,7 +31,8 @@ auto map(F&& f) {
   return galley::map<F, Mode>("map", std::forward<F>(f));
 }
 
-/// A servable of the whole-batch function `f`, named `name`; In and Out are found from f's signature.
+/// A servable of the whole-batch function `f`, named `name`; In and Out are found from f's
+/// signature.
 ///
 /// f sees as many rows as arrive together and answers as many, in order.
 ///

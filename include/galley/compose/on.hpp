@@ -27,9 +27,7 @@ class OnNode {
     traits.inline_only = false;
     return traits;
   }
-  std::size_t frame_bytes() const {
-    return Frame::bytes_for<Call>() + child_.node().frame_bytes;
-  }
+  std::size_t frame_bytes() const { return Frame::bytes_for<Call>() + child_.node().frame_bytes; }
   void each_child(FunctionRef<void(const NodeHeader&)> visit) const { visit(child_.node()); }
   Result<void> prepare(const PrepareScope&) const {
     return child_.prepare(PrepareScope(executor_));
@@ -54,25 +52,24 @@ class OnNode {
   }
 
  private:
-  /// A request on its way through the executor. Answered once, by the child or by a shutdown; it keeps
-  /// the frame until the child is done with it, answered or not.
+  /// A request on its way through the executor. Answered once, by the child or by a shutdown; it
+  /// keeps the frame until the child is done with it, answered or not.
   struct Call : Task {
     Call(const OnNode& on, Rows<In> batch, const BatchContext& request, Frame& memory,
          BatchCompletion<Out> owed)
-        : Task(dispatch),
-          node(on),
-          rows(std::move(batch)),
-          frame(memory),
-          done(std::move(owed)) {
+        : Task(dispatch), node(on), rows(std::move(batch)), frame(memory), done(std::move(owed)) {
       context.assign(request);
     }
 
     static void dispatch(Task& task, Task::Call what) noexcept {
       Call& self = static_cast<Call&>(task);
       switch (what) {
-        case Task::Call::run: return self.run();
-        case Task::Call::finish: return self.release();
-        case Task::Call::overdue: return self.refuse("shut down while this was running");
+        case Task::Call::run:
+          return self.run();
+        case Task::Call::finish:
+          return self.release();
+        case Task::Call::overdue:
+          return self.refuse("shut down while this was running");
         case Task::Call::abandon:
           self.refuse("shut down");
           self.release();
@@ -99,7 +96,8 @@ class OnNode {
     /// True for whoever may answer. Relaxed: it only decides who; nothing is handed over by it.
     bool claim() noexcept { return !answered.exchange(true, std::memory_order_relaxed); }
 
-    /// One release is the executor's, one the child's; the last destroys. acq_rel: the last sees all.
+    /// One release is the executor's, one the child's; the last destroys. acq_rel: the last sees
+    /// all.
     void release() noexcept {
       if (users.fetch_sub(1, std::memory_order_acq_rel) != 1) return;
       const FrameRef keep = std::move(frame);
@@ -123,8 +121,9 @@ class OnNode {
 
 /// The same servable, run on `executor`: for who must not compute on the calling thread.
 ///
-/// `submit` never computes; `serve` blocks until the answer or the deadline, and on a worker runs other
-/// tasks meanwhile. Rows are owned while they wait: `serve` copies them unless it was given them.
+/// `submit` never computes; `serve` blocks until the answer or the deadline, and on a worker runs
+/// other tasks meanwhile. Rows are owned while they wait: `serve` copies them unless it was given
+/// them.
 ///
 /// Errors  `unavailable` when the executor is shut down, `failed_precondition` when waiting could
 ///         never end because every runner waits beneath this call

@@ -146,7 +146,9 @@ auto operator|(A&& a, B&& b) {
 
 // Named here so that a mismatch is reported in these words.
 template <AnyServable A, AnyServable B>
-void operator|(A&& a, B&& b) requires(!FeedsInto<A, B>) = delete;
+void operator|(A&& a, B&& b)
+  requires(!FeedsInto<A, B>)
+= delete;
 
 /// First `a`, then the per-row or whole-batch function `f`.
 template <AnyServable A, class F, class Mode = detail::ExceptionMode>

@@ -17,8 +17,8 @@ namespace galley::inline v1 {
 
 namespace detail {
 
-/// Calls what the author wrote: the function itself, or the struct's `serve` or `submit`. By the mode, so
-/// that what an exception passes through was compiled for it.
+/// Calls what the author wrote: the function itself, or the struct's `serve` or `submit`. By the
+/// mode, so that what an exception passes through was compiled for it.
 template <class Mode>
 struct AuthorCall {
   template <class F, class... Args>
@@ -88,40 +88,37 @@ inline constexpr bool is_batch_answer =
     std::same_as<Answer, Outcomes<Out>> || std::same_as<Answer, Result<Outcomes<Out>>>;
 
 template <class F, class Arg, class Out>
-concept AnswersBatch = CallableNow<F, Arg, BatchContext> &&
-                       is_batch_answer<AnswerOf<F, Arg, BatchContext>, Out>;
+concept AnswersBatch =
+    CallableNow<F, Arg, BatchContext> && is_batch_answer<AnswerOf<F, Arg, BatchContext>, Out>;
 
 }  // namespace detail
 
 /// `Out f(In)` or `Result<Out> f(In)`, with `const Context&` after it if wanted; or a struct whose
 /// `serve` is that. Must be callable through const: it may be called from any thread.
 template <class F, class In, class Out>
-concept ServesRows =
-    detail::CallableNow<F, In, Context> &&
-    std::convertible_to<detail::AnswerOf<F, In, Context>, Result<Out>>;
+concept ServesRows = detail::CallableNow<F, In, Context> &&
+                     std::convertible_to<detail::AnswerOf<F, In, Context>, Result<Out>>;
 
-/// `Rows<Out> f(const Rows<In>&)`, also `Outcomes<Out>` or a `Result` of either, also from `Batch<In>`, with
-/// `const BatchContext&` after it if wanted; or a struct whose `serve` is that.
+/// `Rows<Out> f(const Rows<In>&)`, also `Outcomes<Out>` or a `Result` of either, also from
+/// `Batch<In>`, with `const BatchContext&` after it if wanted; or a struct whose `serve` is that.
 template <class F, class In, class Out>
-concept ServesBatches =
-    (detail::AnswersBatch<F, Rows<In>, Out> || detail::AnswersBatch<F, const Batch<In>&, Out>) &&
-    !ServesRows<F, In, Out>;
+concept ServesBatches = (detail::AnswersBatch<F, Rows<In>, Out> ||
+                         detail::AnswersBatch<F, const Batch<In>&, Out>)&&!ServesRows<F, In, Out>;
 
-/// `void f(In, Completion<Out>)`, with `const Context&` between if wanted; or a struct whose `submit` is
-/// that.
+/// `void f(In, Completion<Out>)`, with `const Context&` between if wanted; or a struct whose
+/// `submit` is that.
 template <class F, class In, class Out>
 concept CompletesRows = detail::CallableLater<F, In, Context, Completion<Out>>;
 
-/// `void f(Rows<In>, BatchCompletion<Out>)`, with `const BatchContext&` between if wanted; or a struct
-/// whose `submit` is that.
+/// `void f(Rows<In>, BatchCompletion<Out>)`, with `const BatchContext&` between if wanted; or a
+/// struct whose `submit` is that.
 template <class F, class In, class Out>
 concept CompletesBatches = detail::CallableLater<F, Rows<In>, BatchContext, BatchCompletion<Out>>;
 
 /// Anything a servable from In to Out can be made of.
 template <class F, class In, class Out>
-concept ServableFunction =
-    std::move_constructible<F> && Row<In> && Row<Out> &&
-    (ServesRows<F, In, Out> || ServesBatches<F, In, Out> || CompletesRows<F, In, Out> ||
-     CompletesBatches<F, In, Out>);
+concept ServableFunction = std::move_constructible<F> && Row<In> && Row<Out> &&
+                           (ServesRows<F, In, Out> || ServesBatches<F, In, Out> ||
+                            CompletesRows<F, In, Out> || CompletesBatches<F, In, Out>);
 
 }  // namespace galley::inline v1

@@ -155,7 +155,7 @@ class Batch {
   }
 
  private:
-  Rows<T>* rows_ = nullptr;           // not both of these
+  Rows<T>* rows_ = nullptr;  // not both of these
   T* items_ = nullptr;
   const RowIndex* index_ = nullptr;
   RowIndex first_ = 0;

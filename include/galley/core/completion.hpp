@@ -66,17 +66,16 @@ class Callback {
                                std::is_nothrow_move_constructible_v<F>;
 
   template <class F, class Mode>
-  static constexpr Ops inline_ops{
-      [](void* at, Answer&& answer) noexcept {
-        F f(std::move(*static_cast<F*>(at)));
-        static_cast<F*>(at)->~F();
-        Mode::discard([&] { f(std::move(answer)); });
-      },
-      [](void* from, void* to) noexcept {
-        new (to) F(std::move(*static_cast<F*>(from)));
-        static_cast<F*>(from)->~F();
-      },
-      [](void* at) noexcept { static_cast<F*>(at)->~F(); }};
+  static constexpr Ops inline_ops{[](void* at, Answer&& answer) noexcept {
+                                    F f(std::move(*static_cast<F*>(at)));
+                                    static_cast<F*>(at)->~F();
+                                    Mode::discard([&] { f(std::move(answer)); });
+                                  },
+                                  [](void* from, void* to) noexcept {
+                                    new (to) F(std::move(*static_cast<F*>(from)));
+                                    static_cast<F*>(from)->~F();
+                                  },
+                                  [](void* at) noexcept { static_cast<F*>(at)->~F(); }};
 
   template <class F, class Mode>
   static constexpr Ops heap_ops{
@@ -110,8 +109,9 @@ inline Error dropped() {
 /// The answer owed for one row: call it once with a `Result<T>`, from any thread.
 ///
 /// Destroyed unanswered, it answers `cancelled` (`internal` while an exception unwinds), so that no
-/// request can vanish; a second answer is ignored. Callables of up to 48 bytes that move without throwing are held without allocating. The
-/// function it calls must not throw: there is nobody left to tell.
+/// request can vanish; a second answer is ignored. Callables of up to 48 bytes that move without
+/// throwing are held without allocating. The function it calls must not throw: there is nobody left
+/// to tell.
 ///
 /// Threads  one thread at a time; may be moved to another
 template <class T>
@@ -150,8 +150,8 @@ class Completion {
 
 /// The answer owed for a batch: call it once with one outcome per row, from any thread.
 ///
-/// As `Completion`; it knows how many rows it owes and answers `internal` for all of them when given
-/// another number of outcomes, or errors of rows it does not owe.
+/// As `Completion`; it knows how many rows it owes and answers `internal` for all of them when
+/// given another number of outcomes, or errors of rows it does not owe.
 template <class T>
 class BatchCompletion {
  public:

@@ -54,18 +54,20 @@ struct RequestRun {
   RowIndex rows = 0;
 };
 
-/// Whose rows a batch holds: contexts as runs of rows, keys beside the rows, and lent memory. A view.
+/// Whose rows a batch holds: contexts as runs of rows, keys beside the rows, and lent memory. A
+/// view.
 ///
 /// A batch of one request has one run; a merged batch has one for each request, and each run is
-/// judged by its own deadline. Rows in, rows out: a node that hands on fewer rows hands on a context
-/// of fewer rows (`row_algebra.hpp`).
+/// judged by its own deadline. Rows in, rows out: a node that hands on fewer rows hands on a
+/// context of fewer rows (`row_algebra.hpp`).
 ///
 /// Threads  thread-compatible
 class BatchContext {
  public:
   /// `rows` rows of one request, with one key per row or none.
   BatchContext(const Context& context, std::size_t rows, std::span<const Key> keys = {},
-               Workspace* workspace = nullptr, const std::shared_ptr<const Pins>* pins = nullptr) noexcept
+               Workspace* workspace = nullptr,
+               const std::shared_ptr<const Pins>* pins = nullptr) noexcept
       : run_{&context, static_cast<RowIndex>(rows)},
         keys_(keys.empty() ? nullptr : keys.data()),
         workspace_(workspace),
@@ -75,7 +77,8 @@ class BatchContext {
 
   /// A merged batch. `runs` is not empty and outlives this.
   BatchContext(std::span<const RequestRun> runs, std::span<const Key> keys,
-               Workspace* workspace = nullptr, const std::shared_ptr<const Pins>* pins = nullptr) noexcept
+               Workspace* workspace = nullptr,
+               const std::shared_ptr<const Pins>* pins = nullptr) noexcept
       : runs_(runs.size() == 1 ? nullptr : runs.data()),
         run_count_(runs.size()),
         run_(runs.front()),

@@ -20,7 +20,8 @@ struct SignatureOf {
   using Return = std::remove_cvref_t<R>;
   // Tuples of void are only looked into, never made: no parameter is void.
   using First = std::remove_cvref_t<std::tuple_element_t<0, std::tuple<Args..., void>>>;
-  using Last = std::remove_cvref_t<std::tuple_element_t<sizeof...(Args), std::tuple<void, Args...>>>;
+  using Last =
+      std::remove_cvref_t<std::tuple_element_t<sizeof...(Args), std::tuple<void, Args...>>>;
 };
 
 template <class F>

@@ -13,8 +13,9 @@
 namespace galley::inline v1::detail {
 
 // Files compiled with and without exceptions meet in one program, and the linker keeps one of equal
-// templates. So what calls user code takes the mode as a template argument, which a default argument
-// fills in where the user calls in; galley's own completions, which do not throw, name NoExceptions.
+// templates. So what calls user code takes the mode as a template argument, which a default
+// argument fills in where the user calls in; galley's own completions, which do not throw, name
+// NoExceptions.
 
 /// Calls straight through: for files compiled without exceptions.
 struct NoExceptions {
@@ -29,8 +30,8 @@ struct NoExceptions {
 };
 
 #if defined(__cpp_exceptions)
-/// Turns what a call throws into an error: `std::bad_alloc` is `resource_exhausted`, anything else is
-/// `internal` with its text.
+/// Turns what a call throws into an error: `std::bad_alloc` is `resource_exhausted`, anything else
+/// is `internal` with its text.
 struct CatchExceptions {
   template <class R, class F>
   static Result<R> call(F&& f) {

@@ -17,12 +17,12 @@ namespace galley::inline v1 {
 
 class FramePool;
 
-/// The memory of one request in flight: its contexts and keys, the graph it runs through, and the state
-/// of every node that waits for something.
+/// The memory of one request in flight: its contexts and keys, the graph it runs through, and the
+/// state of every node that waits for something.
 ///
-/// A graph knows the bytes it needs (`NodeHeader::frame_bytes`), so nodes take their states from a frame
-/// without allocating. Each node destroys its own state before it answers. The frame returns to its pool
-/// when the last `FrameRef` goes: a node whose child may outlive the answer holds one.
+/// A graph knows the bytes it needs (`NodeHeader::frame_bytes`), so nodes take their states from a
+/// frame without allocating. Each node destroys its own state before it answers. The frame returns
+/// to its pool when the last `FrameRef` goes: a node whose child may outlive the answer holds one.
 ///
 /// Threads  `make` by one thread at a time; references are counted atomically
 class Frame {
@@ -34,8 +34,8 @@ class Frame {
   OwnedBatchContext context;
   /// Keeps the graph, and with it the frame's pool, alive.
   std::shared_ptr<const void> graph;
-  /// A count of those who read a version of a slot, or null: decremented once the frame is back in its
-  /// pool, which may be the version's own.
+  /// A count of those who read a version of a slot, or null: decremented once the frame is back in
+  /// its pool, which may be the version's own.
   std::atomic<std::uint64_t>* readers = nullptr;
 
   /// A T in the frame's memory; whoever makes it destroys it.
@@ -98,7 +98,8 @@ class FrameRef {
 
 /// A bounded pool of frames of one size. Memory is taken when first needed and kept.
 ///
-/// Threads  thread-safe. Outlives its frames: each frame's `graph` holds the node the pool is part of
+/// Threads  thread-safe. Outlives its frames: each frame's `graph` holds the node the pool is part
+///          of
 /// Cost     one uncontended lock to take a frame, one to give it back
 class FramePool {
  public:

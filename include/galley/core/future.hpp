@@ -9,22 +9,22 @@
 
 namespace galley::inline v1 {
 
-/// Submits one row and gives a future of its outcome. The future never throws: errors are in the result.
+/// Submits one row and gives a future of its outcome. The future never throws: errors are in the
+/// result.
 ///
 /// Cost  a promise and its shared state, some 400 ns; `submit` with a completion has neither
 template <class In, class Out>
 std::future<Result<Out>> submit_future(const Servable<In, Out>& servable,
-                                       std::type_identity_t<In> row,
-                                       const Context& context = {}, CallOptions options = {}) {
+                                       std::type_identity_t<In> row, const Context& context = {},
+                                       CallOptions options = {}) {
   std::promise<Result<Out>> promise;
   std::future<Result<Out>> future = promise.get_future();
-  servable.submit(std::move(row), context,
-                  Completion<Out>(
-                      [promise = std::move(promise)](Result<Out> result) mutable {
-                        promise.set_value(std::move(result));
-                      },
+  servable.submit(
+      std::move(row), context,
+      Completion<Out>([promise = std::move(promise)](
+                          Result<Out> result) mutable { promise.set_value(std::move(result)); },
                       detail::NoExceptions()),
-                  options);
+      options);
   return future;
 }
 

@@ -47,7 +47,9 @@ struct AuthorBase {
   NodeTraits stated;
 
   NodeTraits traits() const {
-    if constexpr (requires { { author.traits() } -> std::same_as<NodeTraits>; }) {
+    if constexpr (requires {
+                    { author.traits() } -> std::same_as<NodeTraits>;
+                  }) {
       return author.traits();
     } else {
       return stated;
@@ -57,14 +59,18 @@ struct AuthorBase {
     if constexpr (requires { author.describe(d); }) author.describe(d);
   }
   Result<void> prepare(const PrepareScope& scope) const {
-    if constexpr (requires { { author.prepare(scope) } -> std::same_as<Result<void>>; }) {
+    if constexpr (requires {
+                    { author.prepare(scope) } -> std::same_as<Result<void>>;
+                  }) {
       return author.prepare(scope);
     } else {
       return {};
     }
   }
   Result<void> control(ControlRequest& request) const {
-    if constexpr (requires { { author.control(request) } -> std::same_as<Result<void>>; }) {
+    if constexpr (requires {
+                    { author.control(request) } -> std::same_as<Result<void>>;
+                  }) {
       return author.control(request);
     } else {
       return Error(Status::unimplemented,
@@ -133,7 +139,8 @@ struct BatchLeaf : AuthorBase<F> {
       std::iota(part.begin(), part.end(), static_cast<RowIndex>(first));
       return call_once(rows.slice(first, count), ContextSelection(context, part).view());
     };
-    if (again && std::copy_constructible<In>) return bisect<Out>(rows.size(), call, context.workspace());
+    if (again && std::copy_constructible<In>)
+      return bisect<Out>(rows.size(), call, context.workspace());
     Result<Outcomes<Out>> result = call(0, rows.size());
     if (!result.has_value()) return Outcomes<Out>::failed(rows.size(), result.error());
     return *std::move(result);
@@ -162,7 +169,9 @@ struct BatchLeaf : AuthorBase<F> {
 
   static Result<Outcomes<Out>> outcomes(Result<Outcomes<Out>> answer) { return answer; }
   static Result<Outcomes<Out>> outcomes(Outcomes<Out> answer) { return answer; }
-  static Result<Outcomes<Out>> outcomes(Rows<Out> answer) { return Outcomes<Out>(std::move(answer)); }
+  static Result<Outcomes<Out>> outcomes(Rows<Out> answer) {
+    return Outcomes<Out>(std::move(answer));
+  }
   static Result<Outcomes<Out>> outcomes(Result<Rows<Out>> answer) {
     if (!answer.has_value()) return std::move(answer).error();
     return Outcomes<Out>(*std::move(answer));
@@ -238,7 +247,8 @@ struct BatchLaterLeaf : AuthorBase<F> {
         rows.size(), [&owed](Outcomes<Out> outcomes) { owed.answer(std::move(outcomes)); },
         NoExceptions());
     // A throw inside drops the completion on its way out, which answers by itself.
-    Mode::discard([&] { call_later<Mode>(this->author, std::move(rows), context, std::move(done)); });
+    Mode::discard(
+        [&] { call_later<Mode>(this->author, std::move(rows), context, std::move(done)); });
   }
 };
 

@@ -53,7 +53,8 @@ inline bool Rows<NamedTensors>::has_names_of(const NamedTensors& row) const noex
 }
 
 inline bool Rows<NamedTensors>::has_names_of(const Rows& other) const noexcept {
-  if (!has_columns_ || !other.has_columns_ || columns_.size() != other.columns_.size()) return false;
+  if (!has_columns_ || !other.has_columns_ || columns_.size() != other.columns_.size())
+    return false;
   for (const NamedColumn& column : columns_) {
     if (detail::find_named(other.columns(), column.name) == nullptr) return false;
   }

@@ -32,8 +32,8 @@ struct Signature;
 
 /// What a servable says of itself: for people, for checks and for drawing graphs.
 struct Description {
-  std::string kind;  ///< What it is: "map", "pipeline", "torch_script".
-  std::string name;  ///< What it is called.
+  std::string kind;    ///< What it is: "map", "pipeline", "torch_script".
+  std::string name;    ///< What it is called.
   std::string input;   ///< The row type it takes.
   std::string output;  ///< The row type it gives.
   std::vector<std::pair<std::string, std::string>> options;
@@ -68,7 +68,8 @@ class PrepareScope {
   std::optional<Executor> executor_;
 };
 
-/// A typed question or order for one node, found by its path: statistics, new options, flush, drain.
+/// A typed question or order for one node, found by its path: statistics, new options, flush,
+/// drain.
 ///
 /// A node looks for the types it knows with `as`; others it leaves.
 class ControlRequest {
@@ -130,36 +131,39 @@ struct ServeTable {
   void (*submit)(const NodeHeader&, Rows<In>, const BatchContext&, Frame&, BatchCompletion<Out>);
 };
 
-/// What a combinator's author writes: a struct with these members, all const, callable from any thread.
+/// What a combinator's author writes: a struct with these members, all const, callable from any
+/// thread.
 ///
-/// 1. `serve(batch, context)` answers every row of the batch, in order; or `serve(node, batch, context)`
-///    for one that needs its own header, as to wait (`serve_by_waiting`).
+/// 1. `serve(batch, context)` answers every row of the batch, in order; or `serve(node, batch,
+///    context)` for one that needs its own header, as to wait (`serve_by_waiting`).
 /// 2. `traits()`.
-/// 3. Where `traits().inline_only` can be false: `submit(rows, context, frame, done)`, which never waits,
-///    and `frame_bytes()`, what it takes from the frame (children included). What `context` views stays
-///    valid until `done` has been called; a node that keeps it keeps a copy.
-/// 4. `kind`, a static string. As needed: `describe(Description&)`; `prepare(scope)`; `control(request)`;
-///    `pin(pins)`; `each_child(f)`, which calls f(const NodeHeader&) for each child in order. Without
-///    them the node asks its children.
+/// 3. Where `traits().inline_only` can be false: `submit(rows, context, frame, done)`, which never
+///    waits, and `frame_bytes()`, what it takes from the frame (children included). What `context`
+///    views stays valid until `done` has been called; a node that keeps it keeps a copy.
+/// 4. `kind`, a static string. As needed: `describe(Description&)`; `prepare(scope)`;
+///    `control(request)`; `pin(pins)`; `each_child(f)`, which calls f(const NodeHeader&) for each
+///    child in order. Without them the node asks its children.
 template <class N, class In, class Out>
 concept NodeImpl =
     requires(const N& node) {
       { node.traits() } -> std::same_as<NodeTraits>;
     } &&
-    (requires(const N& node, const Batch<In>& batch, const BatchContext& context) {
-      { node.serve(batch, context) } -> std::same_as<Outcomes<Out>>;
-    } || requires(const N& node, const NodeHeader& header, const Batch<In>& batch,
-                  const BatchContext& context) {
-      { node.serve(header, batch, context) } -> std::same_as<Outcomes<Out>>;
-    });
+    (
+        requires(const N& node, const Batch<In>& batch, const BatchContext& context) {
+          { node.serve(batch, context) } -> std::same_as<Outcomes<Out>>;
+        } ||
+        requires(const N& node, const NodeHeader& header, const Batch<In>& batch,
+                 const BatchContext& context) {
+          { node.serve(header, batch, context) } -> std::same_as<Outcomes<Out>>;
+        });
 
-// ---- implementation ------------------------------------------------------------------------------
+// ---- implementation ----------------------------------------------------------------------------
 
 namespace detail {
 
 template <class N, class In, class Out>
-concept SubmitsToo = requires(const N& node, Rows<In> rows, const BatchContext& context, Frame& frame,
-                              BatchCompletion<Out> done) {
+concept SubmitsToo = requires(const N& node, Rows<In> rows, const BatchContext& context,
+                              Frame& frame, BatchCompletion<Out> done) {
   node.submit(std::move(rows), context, frame, std::move(done));
   { node.frame_bytes() } -> std::same_as<std::size_t>;
 };
@@ -224,9 +228,8 @@ Description describe_node(const NodeHeader& node) {
   d.input = galley::type_name<In>();
   d.output = galley::type_name<Out>();
   d.traits = node.traits;
-  visit_children<N>(node, [&d](const NodeHeader& child) {
-    d.children.push_back(child.table->describe(child));
-  });
+  visit_children<N>(
+      node, [&d](const NodeHeader& child) { d.children.push_back(child.table->describe(child)); });
   if constexpr (requires(const N& n) { n.describe(d); }) impl_of<N>(node).describe(d);
   return d;
 }
@@ -285,14 +288,13 @@ void submit_node(const NodeHeader& node, Rows<In> rows, const BatchContext& cont
 }
 
 template <class N, class In, class Out>
-inline constexpr ServeTable<In, Out> serve_table{
-    .node = {.describe = describe_node<N, In, Out>,
-             .prepare = prepare_node<N>,
-             .control = control_node<N>,
-             .pin = pin_node<N>,
-             .each_child = visit_children<N>},
-    .serve = serve_node<N, In, Out>,
-    .submit = submit_node<N, In, Out>};
+inline constexpr ServeTable<In, Out> serve_table{.node = {.describe = describe_node<N, In, Out>,
+                                                          .prepare = prepare_node<N>,
+                                                          .control = control_node<N>,
+                                                          .pin = pin_node<N>,
+                                                          .each_child = visit_children<N>},
+                                                 .serve = serve_node<N, In, Out>,
+                                                 .submit = submit_node<N, In, Out>};
 
 /// Waits on a thread that may or may not belong to an executor.
 inline WaitEnd wait_anywhere(Event& event, const Instant& deadline) {
@@ -335,8 +337,8 @@ inline bool visit_node(const NodeHeader& node, std::string_view path,
 
 }  // namespace detail
 
-/// The rows in memory of their own, fit to outlive the call: a batch type that may borrow memory says
-/// how with a member `owned()` (`RowBatch`).
+/// The rows in memory of their own, fit to outlive the call: a batch type that may borrow memory
+/// says how with a member `owned()` (`RowBatch`).
 template <class T>
 Result<Rows<T>> own_rows(Rows<T> rows) {
   if constexpr (requires { std::move(rows).owned(); }) {
@@ -346,11 +348,12 @@ Result<Rows<T>> own_rows(Rows<T> rows) {
   }
 }
 
-/// Answers a batch by submitting it and blocking in `wait`: how a node that answers later serves now.
+/// Answers a batch by submitting it and blocking in `wait`: how a node that answers later serves
+/// now.
 ///
-/// `wait(Event&, const Instant&)` returns a `WaitEnd`. The rows are owned from here on, copied unless this
-/// is their last use, because the answer may come (deadline) before the node is done with them; lent
-/// memory stays on this thread.
+/// `wait(Event&, const Instant&)` returns a `WaitEnd`. The rows are owned from here on, copied
+/// unless this is their last use, because the answer may come (deadline) before the node is done
+/// with them; lent memory stays on this thread.
 template <class In, class Out, class Mode = detail::ExceptionMode, class Submit, class Wait>
 Outcomes<Out> serve_by_waiting(const NodeHeader& node, const Batch<In>& batch,
                                const BatchContext& context, Submit&& submit, Wait&& wait) {
@@ -360,7 +363,8 @@ Outcomes<Out> serve_by_waiting(const NodeHeader& node, const Batch<In>& batch,
   };
   Result<Rows<In>> rows =
       Mode::template call<Rows<In>>([&] { return own_rows(batch.to_rows()); });  // copies may throw
-  if (!rows.has_value()) return Outcomes<Out>::failed(batch.size(), within(node.name, rows.error()));
+  if (!rows.has_value())
+    return Outcomes<Out>::failed(batch.size(), within(node.name, rows.error()));
   FrameRef frame = node.frames.take();
   if (!frame) return failed(Status::resource_exhausted, "all request frames are in use");
   Frame& memory = *frame;

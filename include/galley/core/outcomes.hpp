@@ -90,9 +90,9 @@ namespace detail {
 /// What is said of `got` outcomes where `rows` were expected, or of casualties beyond them.
 inline Error miscounted(std::size_t got, std::size_t rows) {
   return Error(Status::internal,
-               got == rows ? "answered for rows that are not in the batch of " + std::to_string(rows)
-                           : "answered " + std::to_string(got) + " rows, expected " +
-                                 std::to_string(rows));
+               got == rows
+                   ? "answered for rows that are not in the batch of " + std::to_string(rows)
+                   : "answered " + std::to_string(got) + " rows, expected " + std::to_string(rows));
 }
 
 }  // namespace detail

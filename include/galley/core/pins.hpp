@@ -14,8 +14,9 @@ using VersionId = std::uint64_t;
 
 /// The versions that a request is bound to, one per slot beneath a node.
 ///
-/// Taken by `pin` before a request is split, so that all its parts see the same versions. Holds each
-/// version until destroyed; may be destroyed on any thread, and never destroys a version itself.
+/// Taken by `pin` before a request is split, so that all its parts see the same versions. Holds
+/// each version until destroyed; may be destroyed on any thread, and never destroys a version
+/// itself.
 ///
 /// Threads  filled by one thread, then immutable
 class Pins {
@@ -38,7 +39,8 @@ class Pins {
     return nullptr;
   }
 
-  /// A number that differs when any pinned version differs: part of a batch's or a cache entry's key.
+  /// A number that differs when any pinned version differs: part of a batch's or a cache entry's
+  /// key.
   std::uint64_t stamp() const noexcept {
     std::uint64_t mixed = 0;
     for (const Pin& pin : pins_) {

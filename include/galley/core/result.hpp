@@ -15,15 +15,15 @@
 /// `GALLEY_TRY(expression)` discards it, for a `Result<void>`.
 ///
 /// Example  GALLEY_TRY(const Tensor pixels, read_tensor(file));
-#define GALLEY_TRY(...)                                                                    \
-  GALLEY_TRY_PICK_(__VA_ARGS__, GALLEY_TRY_VALUE_, GALLEY_TRY_VOID_, )(                    \
-      GALLEY_TRY_JOIN_(galley_try_, __LINE__), __VA_ARGS__)
+#define GALLEY_TRY(...)                                                \
+  GALLEY_TRY_PICK_(__VA_ARGS__, GALLEY_TRY_VALUE_, GALLEY_TRY_VOID_, ) \
+  (GALLEY_TRY_JOIN_(galley_try_, __LINE__), __VA_ARGS__)
 #define GALLEY_TRY_PICK_(a, b, pick, ...) pick
 #define GALLEY_TRY_VOID_(name, expression) \
   if (auto name = (expression); !name.has_value()) return std::move(name).error()
-#define GALLEY_TRY_VALUE_(name, declaration, expression)  \
-  auto name = (expression);                               \
-  if (!name.has_value()) return std::move(name).error();  \
+#define GALLEY_TRY_VALUE_(name, declaration, expression) \
+  auto name = (expression);                              \
+  if (!name.has_value()) return std::move(name).error(); \
   declaration = *std::move(name)
 #define GALLEY_TRY_JOIN_(a, b) GALLEY_TRY_JOIN2_(a, b)
 #define GALLEY_TRY_JOIN2_(a, b) a##b
@@ -53,11 +53,14 @@ class [[nodiscard]] Result {
   template <class U = T>
     requires(!std::same_as<std::remove_cvref_t<U>, Result> &&
              !std::same_as<std::remove_cvref_t<U>, Error> && std::constructible_from<T, U>)
-  explicit(!std::convertible_to<U, T>) Result(U&& value) : has_value_(true) {
+  explicit(!std::convertible_to<U, T>) Result(U&& value)  // NOLINT: as std::expected
+      : has_value_(true) {
     new (&value_) T(std::forward<U>(value));
   }
 
-  Result(Error error) : has_value_(false) { new (&error_) Error(std::move(error)); }
+  Result(Error error) : has_value_(false) {  // NOLINT: as std::unexpected
+    new (&error_) Error(std::move(error));
+  }
 
   template <class... Args>
     requires(std::constructible_from<T, Args...>)
@@ -192,7 +195,7 @@ class [[nodiscard]] Result<void> {
   using error_type = Error;
 
   Result() = default;
-  Result(Error error) : error_(std::move(error)), has_value_(false) {}
+  Result(Error error) : error_(std::move(error)), has_value_(false) {}  // NOLINT: as above
 
   bool has_value() const noexcept { return has_value_; }
   explicit operator bool() const noexcept { return has_value_; }

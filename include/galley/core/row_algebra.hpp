@@ -98,7 +98,8 @@ struct PartOutcomes {
   Outcomes<T> outcomes;
 };
 
-/// Puts the outcomes of parts that together hold every row of a batch once back in the batch's order.
+/// Puts the outcomes of parts that together hold every row of a batch once back in the batch's
+/// order.
 ///
 /// Cost  values are moved; parts that follow each other are only concatenated
 template <Row T>
@@ -161,7 +162,8 @@ inline std::vector<RowIndex> survivors_of(std::size_t rows, const Casualties& ca
 template <class T>
 Outcomes<T> with_earlier(Casualties earlier, Outcomes<T> later) {
   if (earlier.empty()) return later;
-  if (later.casualties().empty()) return Outcomes<T>(std::move(later).survivors(), std::move(earlier));
+  if (later.casualties().empty())
+    return Outcomes<T>(std::move(later).survivors(), std::move(earlier));
   Casualties all;
   std::size_t survivor = 0;  // how many rows before `row` reached the later stage
   auto before = earlier.mutable_span();
@@ -181,8 +183,8 @@ Outcomes<T> with_earlier(Casualties earlier, Outcomes<T> later) {
   return Outcomes<T>(std::move(later).survivors(), std::move(all));
 }
 
-/// Which rows of a batch are still wanted: the casualties are those whose own request was cancelled or
-/// whose own deadline has passed.
+/// Which rows of a batch are still wanted: the casualties are those whose own request was cancelled
+/// or whose own deadline has passed.
 ///
 /// Cost  two compares for one request without deadline and stop token
 inline Casualties expired_rows(const BatchContext& context) {
@@ -229,17 +231,19 @@ Outcomes<Out> serve_live(const Batch<In>& batch, const BatchContext& context, Se
 
 /// Finds the rows a whole-batch function fails for, by halving the batch until only they fail.
 ///
-/// `call(first, count)` answers rows first … first + count − 1 with a `Result<Outcomes<Out>>` of `count` rows,
-/// or an error where it cannot tell its rows apart. It is called
-/// for the whole batch first; `resource_exhausted` and `unavailable` are not the rows' fault and are
-/// not halved. At most 4·log₂n + 8 calls are made; rows not cleared by then answer `unavailable`.
+/// `call(first, count)` answers rows first … first + count − 1 with a `Result<Outcomes<Out>>`
+/// of `count` rows, or an error where it cannot tell its rows apart. It is called
+/// for the whole batch first; `resource_exhausted` and `unavailable` are not the rows' fault and
+/// are not halved. At most 4·log₂n + 8 calls are made; rows not cleared by then answer
+/// `unavailable`.
 template <class Out, class Call>
 Outcomes<Out> bisect(std::size_t rows, Call&& call, Workspace* workspace = nullptr) {
   const auto rows_may_be_guilty = [](Status s) {
     return s != Status::resource_exhausted && s != Status::unavailable;
   };
   Result<Outcomes<Out>> whole = call(std::size_t{0}, rows);
-  if (whole.has_value()) [[likely]] return *std::move(whole);
+  if (whole.has_value()) [[likely]]
+    return *std::move(whole);
   if (rows <= 1 || !rows_may_be_guilty(whole.status())) {
     return Outcomes<Out>::failed(rows, whole.error());
   }
@@ -254,10 +258,11 @@ Outcomes<Out> bisect(std::size_t rows, Call&& call, Workspace* workspace = nullp
     const Part part = stack.back();
     stack.pop_back();
     Result<Outcomes<Out>> result =
-        calls == 0 ? Error(Status::unavailable,
-                           "the batch failed, and the search for the guilty row was given up before "
-                           "this row was cleared")
-                   : call(part.first, part.count);
+        calls == 0
+            ? Error(Status::unavailable,
+                    "the batch failed, and the search for the guilty row was given up before "
+                    "this row was cleared")
+            : call(part.first, part.count);
     if (calls > 0) --calls;
     if (result.has_value()) {
       for (Casualty& c : result->casualties().mutable_span()) {

@@ -30,8 +30,8 @@ using Workspace = std::pmr::memory_resource;
 /// An owned batch of rows of T, contiguous, in order; one row is held inline.
 ///
 /// A batch of one allocates nothing, a batch of n allocates once. This primary template serves any
-/// movable T. A type that batches otherwise — a tensor as one dense block, a struct as one array per
-/// member — specialises `Rows` and satisfies `RowBatch`.
+/// movable T. A type that batches otherwise — a tensor as one dense block, a struct as one array
+/// per member — specialises `Rows` and satisfies `RowBatch`.
 ///
 /// Threads  thread-compatible
 /// Cost     moving a batch of n > 1 rows moves a pointer; of one row, the row
@@ -113,7 +113,8 @@ class Rows {
 
   /// Puts one row at the end.
   void push_back(T row) {
-    if (size_ == capacity()) [[unlikely]] grow(std::size_t{2} * size_);
+    if (size_ == capacity()) [[unlikely]]
+      grow(std::size_t{2} * size_);
     new (data() + size_) T(std::move(row));
     ++size_;
   }
@@ -170,9 +171,7 @@ class Rows {
 
  private:
   T* inline_row() noexcept { return std::launder(reinterpret_cast<T*>(inline_)); }
-  const T* inline_row() const noexcept {
-    return std::launder(reinterpret_cast<const T*>(inline_));
-  }
+  const T* inline_row() const noexcept { return std::launder(reinterpret_cast<const T*>(inline_)); }
   std::size_t capacity() const noexcept { return heap_ != nullptr ? capacity_ : 1; }
 
   // Out of line: a batch of one never comes here.
@@ -230,8 +229,9 @@ class Rows {
 /// 3. `select(indices, workspace)` gives the named rows in the named order; indices may repeat.
 /// 4. `slice(first, count, workspace)` gives a run of rows, and may share memory with this batch.
 /// 5. `R::concatenate(parts, workspace)` gives all rows of the parts in order and may empty them.
-/// 6. Where rows may share memory that is only borrowed or lent: `std::move(rows).owned()` gives an R or
-///    a `Result<R>` of the same rows in memory that is safe to keep. Copies of such a batch are so too.
+/// 6. Where rows may share memory that is only borrowed or lent: `std::move(rows).owned()` gives an
+///    R or a `Result<R>` of the same rows in memory that is safe to keep. Copies of such a batch
+///    are so too.
 ///
 /// The contract suite is `testing/contracts/rows.hpp`.
 template <class R>

@@ -1,4 +1,5 @@
-// Servable: a named, immutable, shared step from rows to outcomes; what everyone but its author holds.
+// Servable: a named, immutable, shared step from rows to outcomes; what everyone but its author
+// holds.
 #pragma once
 
 #include <galley/core/author.hpp>
@@ -26,12 +27,14 @@ struct CallOptions {
   Workspace* workspace = nullptr;
 };
 
-/// A step of a serving graph, from rows of In to outcomes of Out: a model, a function, a whole pipeline.
+/// A step of a serving graph, from rows of In to outcomes of Out: a model, a function, a whole
+/// pipeline.
 ///
 /// Made from a name and what an author wrote (`ServableFunction`); In and Out are found from its
 /// signature. Everything composed of servables is one again. A handle: copies share the node.
 ///
-/// Errors   whatever the graph answers; a graph that cannot be (see `check`) answers every row with why
+/// Errors   whatever the graph answers; a graph that cannot be (see `check`) answers every row with
+///          why
 /// Threads  thread-safe
 /// Cost     a call through the handle costs a few nanoseconds and allocates nothing for one row
 /// Example  examples/readme.cpp
@@ -54,8 +57,8 @@ class Servable {
     if constexpr (detail::SubmitsToo<N, In, Out>) bytes = node.frame_bytes();
     using Box = detail::NodeBox<N>;
     constexpr const ServeTable<In, Out>* table = &detail::serve_table<N, In, Out>;
-    auto box = std::make_shared<Box>(table->node, std::move(name), bytes,
-                                     detail::root_bytes<Out>(), std::move(node));
+    auto box = std::make_shared<Box>(table->node, std::move(name), bytes, detail::root_bytes<Out>(),
+                                     std::move(node));
     GALLEY_ASSERT((detail::SubmitsToo<N, In, Out>) || box->traits.inline_only);
     return Servable(table, std::move(box));
   }
@@ -93,8 +96,9 @@ class Servable {
     return serve_many(Batch<In>(rows), context, options);
   }
 
-  /// Answers one row, later; never waits. A graph that waits for nobody answers before this returns; for
-  /// any other the row is owned from here on, and tensors over borrowed memory are copied.
+  /// Answers one row, later; never waits. A graph that waits for nobody answers before this
+  /// returns; for any other the row is owned from here on, and tensors over borrowed memory are
+  /// copied.
   ///
   /// Answers `resource_exhausted` when too many requests are in flight.
   void submit(In row, const Context& context, Completion<Out> done,
@@ -142,17 +146,17 @@ class Servable {
   /// The node and all beneath it.
   Description describe() const { return node_->table->describe(*node_); }
 
-  /// Asks the node at `path` (names joined by '/', empty for this one) something of a type it knows.
+  /// Asks the node at `path` (names joined by '/', empty for this one) something of a type it
+  /// knows.
   ///
   /// Errors  `not_found` for the path, `unimplemented` for the type
   template <class R>
   Result<void> control(std::string_view path, R& request) const {
     ControlRequest erased(request);
-    Result<void> answer = Error(Status::not_found, "\"" + name() + "\" has no node at \"" +
-                                                       std::string(path) + "\"");
-    detail::visit_node(node(), path, [&](const NodeHeader& at) {
-      answer = at.table->control(at, erased);
-    });
+    Result<void> answer =
+        Error(Status::not_found, "\"" + name() + "\" has no node at \"" + std::string(path) + "\"");
+    detail::visit_node(node(), path,
+                       [&](const NodeHeader& at) { answer = at.table->control(at, erased); });
     return answer;
   }
 
@@ -182,8 +186,7 @@ class Servable {
       return Outcomes<Out>::failed(batch.size(), wrong_keys(batch.size(), options));
     }
     if (batch.empty()) return Outcomes<Out>();
-    return serve_batch(batch,
-                       BatchContext(context, batch.size(), options.keys, options.workspace));
+    return serve_batch(batch, BatchContext(context, batch.size(), options.keys, options.workspace));
   }
 
   Error wrong_keys(std::size_t rows, const CallOptions& options) const {
@@ -202,7 +205,7 @@ template <class F>
   requires(DeducibleFunction<std::decay_t<F>>)
 Servable(std::string, F&&, NodeTraits) -> Servable<InOf<std::decay_t<F>>, OutOf<std::decay_t<F>>>;
 
-// ---- implementation ------------------------------------------------------------------------------
+// ---- implementation ----------------------------------------------------------------------------
 
 namespace detail {
 
@@ -255,9 +258,9 @@ void Servable<In, Out>::submit_rows(Rows<In> rows, const Context& context,
   if (!owned.has_value()) return done.fail(within(name(), owned.error()));
   FrameRef taken = node_->frames.take();
   if (!taken) {
-    return done.fail(Error(Status::resource_exhausted,
-                           name() + ": " + std::to_string(node_->frames.bound()) +
-                               " requests are in flight, which is the bound"));
+    return done.fail(
+        Error(Status::resource_exhausted, name() + ": " + std::to_string(node_->frames.bound()) +
+                                              " requests are in flight, which is the bound"));
   }
   Frame& frame = *taken;
   frame.graph = node_;

@@ -121,7 +121,8 @@ class Shape {
   }
 
   friend constexpr bool operator==(const Shape& a, const Shape& b) noexcept {
-    return a.rank() == b.rank() && std::equal(a.extents().begin(), a.extents().end(), b.extents().begin());
+    return a.rank() == b.rank() &&
+           std::equal(a.extents().begin(), a.extents().end(), b.extents().begin());
   }
 
  private:

@@ -34,8 +34,8 @@ struct SlotStatus {
 
 namespace detail {
 
-/// One version: a servable and who reads it. The memory is reused for later versions and freed only with
-/// the slot, so that a reader that comes too late may still touch the counts.
+/// One version: a servable and who reads it. The memory is reused for later versions and freed only
+/// with the slot, so that a reader that comes too late may still touch the counts.
 template <class In, class Out>
 struct Version {
   static constexpr std::size_t stripes = 8;
@@ -57,8 +57,9 @@ inline std::size_t this_thread_stripe(std::size_t n) noexcept {
 
 /// What the servable and the publisher of a slot share.
 ///
-/// Readers on an executor's worker are protected by its epochs: they load one pointer. Other readers,
-/// and requests that answer later, count themselves in and out. Control calls hold the mutex.
+/// Readers on an executor's worker are protected by its epochs: they load one pointer. Other
+/// readers, and requests that answer later, count themselves in and out. Control calls hold the
+/// mutex.
 template <class In, class Out>
 class SlotState {
  public:
@@ -115,10 +116,11 @@ class SlotState {
     NodeTraits together = promised & next.traits();
     together.versioned = promised.versioned;
     if (!(together == promised)) {
-      return Error(Status::failed_precondition,
-                   "publish \"" + next.name() +
-                       "\": the slot's first version promised more (inline, stateless, deterministic, "
-                       "repeatable or row-independent) than this one keeps");
+      return Error(
+          Status::failed_precondition,
+          "publish \"" + next.name() +
+              "\": the slot's first version promised more (inline, stateless, deterministic, "
+              "repeatable or row-independent) than this one keeps");
     }
     std::vector<Servable<In, Out>> dead;  // destroyed after the lock, on this thread
     const std::lock_guard lock(mutex_);
@@ -143,9 +145,8 @@ class SlotState {
     }
     if (target == nullptr) {
       return Error(Status::not_found,
-                   to.has_value()
-                       ? "version " + std::to_string(*to) + " is not kept"
-                       : "no version before " + std::to_string(now) + " is kept");
+                   to.has_value() ? "version " + std::to_string(*to) + " is not kept"
+                                  : "no version before " + std::to_string(now) + " is kept");
     }
     make_current(*target);
     return target->id;
@@ -254,8 +255,8 @@ class SlotNode {
       *status = state_->status();
       return {};
     }
-    return Error(Status::unimplemented, "a slot knows galley::SlotStatus, not " +
-                                            std::string(request.type_name()));
+    return Error(Status::unimplemented,
+                 "a slot knows galley::SlotStatus, not " + std::string(request.type_name()));
   }
   void pin(Pins& pins) const {
     if (pins.find(state_.get()) != nullptr) return;
@@ -284,8 +285,8 @@ class SlotNode {
     // A version's own frame: another version may need another size.
     FrameRef taken = child.node().frames.take();
     if (!taken) {
-      return done.fail(Error(Status::resource_exhausted,
-                             child.name() + ": all request frames are in use"));
+      return done.fail(
+          Error(Status::resource_exhausted, child.name() + ": all request frames are in use"));
     }
     const FrameRef keep(*taken);
     Frame& inner = *taken;
@@ -301,8 +302,8 @@ class SlotNode {
   }
 
  private:
-  /// On the version that the request is bound to, or counted in and out. Out of line, so that the worker's
-  /// way stays short.
+  /// On the version that the request is bound to, or counted in and out. Out of line, so that the
+  /// worker's way stays short.
   [[gnu::noinline]] Outcomes<Out> serve_held(const Batch<In>& batch,
                                              const BatchContext& context) const {
     if (const auto* pinned = pinned_in(context)) {
@@ -326,7 +327,8 @@ class SlotNode {
   };
 
   const Version<In, Out>* pinned_in(const BatchContext& context) const noexcept {
-    if (context.pins() == nullptr) [[likely]] return nullptr;
+    if (context.pins() == nullptr) [[likely]]
+      return nullptr;
     return static_cast<const Version<In, Out>*>(context.pins()->find(state_.get()));
   }
 
@@ -338,16 +340,18 @@ class SlotNode {
 
 /// The control side of a slot. A handle: copies share the slot.
 ///
-/// Replaced versions are destroyed inside these calls, never on a serving thread, and only once nobody
-/// reads them; a version that is still read waits for the next call.
+/// Replaced versions are destroyed inside these calls, never on a serving thread, and only once
+/// nobody reads them; a version that is still read waits for the next call.
 ///
 /// Threads  thread-safe
 template <class In, class Out>
 class Publisher {
  public:
-  /// Makes `next` the current version. Rows that are being served finish on the version they began with.
+  /// Makes `next` the current version. Rows that are being served finish on the version they began
+  /// with.
   ///
-  /// Errors  `next.check()`'s; `failed_precondition` when it keeps less than the first version's traits
+  /// Errors  `next.check()`'s; `failed_precondition` when it keeps less than the first version's
+  ///         traits
   Result<VersionId> publish(Servable<In, Out> next) const {
     return state_->publish(std::move(next), traits_);
   }
@@ -383,7 +387,8 @@ struct Slotted {
 /// Its traits are those of `first`; later versions must keep them.
 ///
 /// Cost  reading: one acquire load on an executor's worker, two atomic additions elsewhere
-/// Source  reader counts checked against the pointer: after M. M. Michael, "Hazard pointers", IEEE TPDS
+/// Source  reader counts checked against the pointer: after M. M. Michael, "Hazard pointers", IEEE
+///         TPDS
 ///         2004. Differs: striped counts per version instead of one pointer per thread.
 template <class In, class Out>
 auto slot(std::string name, Servable<In, Out> first, SlotOptions options = {}) {

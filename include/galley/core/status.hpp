@@ -20,7 +20,7 @@ enum class Status : std::uint8_t {
   not_found,            ///< The named file, version or node does not exist.
   already_exists,       ///< The name or id is taken: choose another.
   resource_exhausted,   ///< A queue, pool or memory is full: back off and try again.
-  failed_precondition,  ///< The system is not in a state for this: fix the composition or its setup.
+  failed_precondition,  ///< Not in a state for this: fix the composition or its setup.
   unavailable,          ///< Shut down, lost or broken open: another servable may answer.
   data_loss,            ///< A file is unreadable or corrupt: get it anew.
   unimplemented,        ///< This build or model cannot do it: use another form.

@@ -42,8 +42,8 @@ class Clock {
   std::shared_ptr<const void> state_;
 };
 
-/// A point in time together with the clock it is on: what an executor's `now()` gives and a deadline
-/// is. The default is *never*.
+/// A point in time together with the clock it is on: what an executor's `now()` gives and a
+/// deadline is. The default is *never*.
 struct Instant {
   TimePoint at = TimePoint::max();
   Clock clock = {};
@@ -56,7 +56,8 @@ struct Instant {
 
   /// Never where the sum lies beyond what the clock can show.
   friend Instant operator+(Instant instant, Duration by) {
-    if (by > Duration::zero() && instant.at > TimePoint::max() - by) return {.clock = instant.clock};
+    if (by > Duration::zero() && instant.at > TimePoint::max() - by)
+      return {.clock = instant.clock};
     if (!instant.is_never()) instant.at += by;
     return instant;
   }

@@ -8,7 +8,8 @@ namespace galley::inline v1 {
 /// The name of T as the compiler spells it, such as "float". For people.
 template <class T>
 constexpr std::string_view type_name() noexcept {
-  constexpr std::string_view text = __PRETTY_FUNCTION__;  // "... [with T = X; ...]" or "... [T = X]"
+  constexpr std::string_view text =
+      __PRETTY_FUNCTION__;  // "... [with T = X; ...]" or "... [T = X]"
   constexpr std::size_t first = text.find("T = ") + 4;
   constexpr std::size_t semicolon = text.find(';', first);
   constexpr std::size_t last = semicolon != text.npos ? semicolon : text.rfind(']');

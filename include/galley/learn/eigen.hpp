@@ -184,7 +184,7 @@ Result<Tensor> mutable_tensor_view(M& matrix) {
 template <EigenMemory M>
   requires(std::is_base_of_v<Eigen::PlainObjectBase<M>, M>)
 Result<Tensor> tensor_of(M&& matrix) {
-  Held<M> held = Owner::hold(std::move(matrix));
+  Held<M> held = Owner::hold(std::forward<M>(matrix));
   return detail::tensor_over(*held.value, static_cast<void*>(held.value->data()),
                              std::move(held.owner));
 }

@@ -55,7 +55,7 @@ class FaultPlan {
   std::atomic<std::uint64_t> calls_{0};
 };
 
-// ---- implementation ------------------------------------------------------------------------------
+// ---- implementation ----------------------------------------------------------------------------
 
 namespace detail {
 
@@ -72,7 +72,9 @@ using FaultMode = ThrowError;
 using FaultMode = ThrowNothing;
 #endif
 
-inline Error injected_fault() { return Error(Status::resource_exhausted, "an injected fault"); }
+inline Error injected_fault() {
+  return Error(Status::resource_exhausted, "an injected fault");
+}
 
 /// The child's outcomes, or as many as the fault leaves.
 template <class Mode, class In, class Out>

@@ -56,7 +56,8 @@ Result<Servable<In, Out>> serve_torch_function(std::string name, TorchFunction f
 
 }  // namespace detail
 
-/// A servable of `f`, a function on LibTorch tensors, from the tensor or tensors of a batch of rows.
+/// A servable of `f`, a function on LibTorch tensors, from the tensor or tensors of a batch of
+/// rows.
 ///
 /// `f` runs in InferenceMode. Rows, answers, checks and errors are as for `torch_script`; rows of a
 /// function on several tensors are `NamedTensors` by the names that `options` give. What `f` throws
@@ -65,7 +66,8 @@ Result<Servable<In, Out>> serve_torch_function(std::string name, TorchFunction f
 /// 1. `f` may be called on several threads at once.
 /// 2. It keeps no tensor it was given: their memory is the caller's once it returns.
 ///
-/// Errors   failed_precondition: as `torch_script`, and neither `options.inputs` nor samples are given
+/// Errors   failed_precondition: as `torch_script`, and neither `options.inputs` nor samples are
+///          given
 /// Threads  thread-safe, as far as `f` is
 template <TensorFunction F>
 Result<Servable<Tensor, Tensor>> torch_function(std::string name, F f,

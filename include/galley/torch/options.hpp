@@ -13,8 +13,8 @@
 
 namespace galley::inline v1 {
 
-/// How far two answers to one row may lie apart: |a - b| <= absolute + relative * |b|. Loosen it for
-/// models that answer in 16 bits.
+/// How far two answers to one row may lie apart: |a - b| <= absolute + relative * |b|. Loosen it
+/// for models that answer in 16 bits.
 struct Tolerance {
   double absolute = 1e-5;
   double relative = 1e-4;
@@ -24,14 +24,14 @@ struct Tolerance {
 /// Whether a module's parameters become constants of its graph when it is loaded.
 enum class Freeze : std::uint8_t { no, yes };
 
-/// Whether LibTorch's `optimize_for_inference` is applied when a module is loaded. It is no faster on
-/// small models and slower on some.
+/// Whether LibTorch's `optimize_for_inference` is applied when a module is loaded. It is no faster
+/// on small models and slower on some.
 enum class Optimize : std::uint8_t { no, for_inference };
 
 /// Whether LibTorch watches the first calls of a model and compiles it anew after them.
 ///
-/// `off` makes every call after the first as fast as it will ever be; it is chosen for the one model,
-/// not through LibTorch's process-wide switch. `as_host` leaves the choice to that switch.
+/// `off` makes every call after the first as fast as it will ever be; it is chosen for the one
+/// model, not through LibTorch's process-wide switch. `as_host` leaves the choice to that switch.
 enum class Profiling : std::uint8_t { off, as_host };
 
 /// Rows that stand for those a model will see: each row is one tensor for each input, in order.
@@ -39,9 +39,9 @@ using SampleRows = std::vector<std::vector<Tensor>>;
 
 /// What may be said of a C++ function or module on LibTorch tensors.
 ///
-/// The signature is that of a *row*. `inputs` may be left out where `samples` are given: then names,
-/// dtypes and shapes are theirs, and an extent in which they differ is free. `outputs` may be left
-/// out: then they are found by running rows, at two sizes where an input has free extents.
+/// The signature is that of a *row*. `inputs` may be left out where `samples` are given: then
+/// names, dtypes and shapes are theirs, and an extent in which they differ is free. `outputs` may
+/// be left out: then they are found by running rows, at two sizes where an input has free extents.
 struct FunctionOptions {
   std::vector<TensorSpec> inputs = {};
   std::vector<TensorSpec> outputs = {};

@@ -21,21 +21,22 @@ concept TensorRow = std::same_as<T, Tensor> || std::same_as<T, NamedTensors>;
 /// A servable of the TorchScript model in a file, whose `forward` takes and gives batches of rows.
 ///
 /// A row is a `Tensor` where `forward` takes (gives) one tensor, else `NamedTensors`; a tuple's or
-/// list's tensors are named by `options.outputs`, else "0", "1", …; a dict's by their keys. Rows are
-/// checked one by one before LibTorch sees them; rows whose free extents differ run in groups of equal
-/// shape. Answers own their memory alone: what LibTorch returns is handed on without a copy unless it
-/// shares memory with an input or a parameter.
+/// list's tensors are named by `options.outputs`, else "0", "1", …; a dict's by their keys. Rows
+/// are checked one by one before LibTorch sees them; rows whose free extents differ run in groups
+/// of equal shape. Answers own their memory alone: what LibTorch returns is handed on without a
+/// copy unless it shares memory with an input or a parameter.
 ///
 /// The file is code: load only what you trust.
 ///
 /// Shapes   row [*F]  ->  batch [n, *F]  ->  outputs [n, *G]
 /// Errors   not_found: no such file; data_loss: unreadable, or no TorchScript model;
-///          failed_precondition: the model and `options` do not fit, its outputs have not one row for
-///          each input row, rows depend on each other, equal rows give different answers, it changes
-///          its own attributes, or it is in training mode and answers otherwise in eval mode
+///          failed_precondition: the model and `options` do not fit, its outputs have not one row
+///          for each input row, rows depend on each other, equal rows give different answers, it
+///          changes its own attributes, or it is in training mode and answers otherwise in eval
+///          mode
 /// Threads  thread-safe; calls run at the same time on one copy of the weights
-/// Cost     loading runs about ten small batches; a call allocates nothing of ours for one row, or for
-///          a block
+/// Cost     loading runs about ten small batches; a call allocates nothing of ours for one row, or
+///          for a block
 /// Example  tests/torch/script_test.cpp
 template <TensorRow In = Tensor, TensorRow Out = Tensor>
 Result<Servable<In, Out>> torch_script(const std::string& path, ScriptOptions options = {});

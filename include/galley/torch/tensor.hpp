@@ -1,5 +1,5 @@
-// Tensor and at::Tensor: one memory, two handles. Includes a LibTorch header, and with it the macros
-// CHECK and LOG that LibTorch leaves behind.
+// Tensor and at::Tensor: one memory, two handles. Includes a LibTorch header, and with it the
+// macros CHECK and LOG that LibTorch leaves behind.
 #pragma once
 
 #include <galley/core/device.hpp>
@@ -17,8 +17,8 @@ namespace galley::inline v1 {
 ///
 /// Ownership  shares the `at::Tensor`: the memory lives as long as either handle. What is written
 ///            through one is seen through the other. Do not resize or re-seat the `at::Tensor`.
-/// Errors     unimplemented: an element type galley has none for (complex, quantised), a layout that
-///            is not strided, or more than eight extents
+/// Errors     unimplemented: an element type galley has none for (complex, quantised), a layout
+///            that is not strided, or more than eight extents
 /// Cost       no copy, no allocation
 Result<Tensor> from_torch(at::Tensor tensor);
 
@@ -30,9 +30,10 @@ Result<Rows<Tensor>> rows_from_torch(at::Tensor batch);
 /// A LibTorch tensor on a galley tensor's memory, whatever its strides; an undefined tensor's is
 /// undefined.
 ///
-/// Ownership  shares what the tensor's owner owns. Where the owner is null the memory is borrowed and
-///            must outlive the `at::Tensor`: `to_torch(*tensor.owned())` is safe to keep. LibTorch has
-///            no read-only tensors: do not write through one made of a read-only tensor.
+/// Ownership  shares what the tensor's owner owns. Where the owner is null the memory is borrowed
+///            and must outlive the `at::Tensor`: `to_torch(*tensor.owned())` is safe to keep.
+///            LibTorch has no read-only tensors: do not write through one made of a read-only
+///            tensor.
 /// Errors     unimplemented: a device LibTorch does not know
 /// Cost       no copy. A tensor that came from LibTorch whole gives that `at::Tensor` again; else a
 ///            new one is allocated

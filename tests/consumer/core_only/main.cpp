@@ -1,5 +1,5 @@
-// The file with exceptions. The other has none; both use the same templates of galley on the same types,
-// and each serves what the other made.
+// The file with exceptions. The other has none; both use the same templates of galley on the same
+// types, and each serves what the other made.
 #include <galley/compose/map.hpp>
 #include <galley/compose/pipeline.hpp>
 

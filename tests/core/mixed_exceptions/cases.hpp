@@ -1,5 +1,5 @@
-// The cases, the same text in both files: included in an anonymous namespace, after the functions that
-// they call. `throws` says whether a call with 13 throws.
+// The cases, the same text in both files: included in an anonymous namespace, after the functions
+// that they call. `throws` says whether a call with 13 throws.
 //
 // Functions are named by pointers, so that both files make the same templates of them.
 
@@ -48,7 +48,8 @@ void run_cases() {
   check_graph(galley::map("later", later), executor, "map, later");
   check_graph(galley::Servable<int, int>("s", step), executor, "servable");
   check_graph(galley::on(executor, galley::map("on", step)), executor, "on");
-  const auto same = galley::map("same", +[](int n) { return n; });
+  const auto same = galley::map(
+      "same", +[](int n) { return n; });
   check_graph(same | step, executor, "pipeline with a function");
   check_graph(galley::on(executor, same) | galley::map("last", step), executor, "pipeline");
   check_graph(galley::slot("slot", galley::map("version", step)).servable, executor, "slot");

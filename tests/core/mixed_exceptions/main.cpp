@@ -1,4 +1,6 @@
 // Files compiled with and without exceptions in one program.
 #include "shared.hpp"
 
-int main() { return failures_without_exceptions() + failures_with_exceptions() == 0 ? 0 : 1; }
+int main() {
+  return failures_without_exceptions() + failures_with_exceptions() == 0 ? 0 : 1;
+}

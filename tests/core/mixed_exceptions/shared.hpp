@@ -1,7 +1,9 @@
-// What the two files of this program have in common: the types that galley's templates are made for.
+// What the two files of this program have in common: the types that galley's templates are made
+// for.
 //
-// One file is compiled with exceptions, the other with -fno-exceptions -fno-rtti, and the linker keeps
-// one of equal templates. Whichever it keeps, what the first file throws must become an error.
+// One file is compiled with exceptions, the other with -fno-exceptions -fno-rtti, and the linker
+// keeps one of equal templates. Whichever it keeps, what the first file throws must become an
+// error.
 #pragma once
 
 #include <galley/core/result.hpp>

@@ -19,26 +19,36 @@ namespace {
 
 constexpr bool throws = false;
 
-int plus_one(int n) { return n + 1; }
+int plus_one(int n) {
+  return n + 1;
+}
 galley::Rows<int> all_plus_one(const galley::Rows<int>& rows) {
   galley::Rows<int> out;
   for (int n : rows) out.push_back(plus_one(n));
   return out;
 }
-void plus_one_later(int n, galley::Completion<int> done) { done(plus_one(n)); }
+void plus_one_later(int n, galley::Completion<int> done) {
+  done(plus_one(n));
+}
 void all_plus_one_later(galley::Rows<int> rows, galley::BatchCompletion<int> done) {
   done(all_plus_one(rows));
 }
-int value_of(const Fragile& row) { return row.value; }
+int value_of(const Fragile& row) {
+  return row.value;
+}
 void hear(int value);
-void listen(galley::Result<int> result) { hear(result.value_or(0)); }
+void listen(galley::Result<int> result) {
+  hear(result.value_or(0));
+}
 void listen_all(galley::Outcomes<int> outcomes) {
   for (int n : outcomes.survivors()) hear(n);
 }
 
 #include "cases.hpp"
 
-void hear(int value) { heard_sum += value; }
+void hear(int value) {
+  heard_sum += value;
+}
 
 }  // namespace
 

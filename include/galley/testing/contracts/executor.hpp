@@ -39,8 +39,7 @@ concept MakesExecutor = requires(M& make) {
 template <MakesExecutor Make>
 std::vector<ContractFailure> check_executor(Make make);
 
-// ---- implementation
-// ------------------------------------------------------------------------------
+// ---- implementation ----------------------------------------------------------------------------
 
 namespace detail {
 

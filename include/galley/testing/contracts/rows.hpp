@@ -16,7 +16,8 @@
 
 namespace galley::inline v1 {
 
-/// Checks that `Rows<T>` keeps the obligations of `RowBatch`, on batches of `samples`. Empty when it does.
+/// Checks that `Rows<T>` keeps the obligations of `RowBatch`, on batches of `samples`. Empty when
+/// it does.
 ///
 /// `samples` are three or more rows that differ by `same`, an equality of rows.
 ///
@@ -25,7 +26,7 @@ template <class T, class Same = std::equal_to<>>
   requires(Row<T> && std::copy_constructible<T> && std::predicate<Same&, const T&, const T&>)
 std::vector<ContractFailure> check_rows(std::span<const T> samples, Same same = {});
 
-// ---- implementation ------------------------------------------------------------------------------
+// ---- implementation ----------------------------------------------------------------------------
 
 namespace detail {
 
@@ -40,7 +41,8 @@ class RowsContract {
       return std::move(failures_);
     }
     building();
-    if (!failures_.empty()) return std::move(failures_);  // the rest would read rows that are not there
+    if (!failures_.empty())
+      return std::move(failures_);  // the rest would read rows that are not there
     copying();
     selecting();
     slicing();

@@ -21,13 +21,13 @@
 
 namespace galley::inline v1 {
 
-/// Checks that a servable keeps the laws that need no knowledge of what it computes: a row answers alike
-/// alone, in a batch, in any order, now and later, and is answered once. Empty when it does.
+/// Checks that a servable keeps the laws that need no knowledge of what it computes: a row answers
+/// alike alone, in a batch, in any order, now and later, and is answered once. Empty when it does.
 ///
-/// `samples` are rows, some of which it may refuse; `same` compares two values, with a tolerance where a
-/// model's kernels differ by batch size. `drive` makes what was submitted finish, as by running a manual
-/// executor; nothing where it finishes by itself. Rows are asked repeatedly: the servable is
-/// deterministic and stateless, and its executors are not shut down meanwhile.
+/// `samples` are rows, some of which it may refuse; `same` compares two values, with a tolerance
+/// where a model's kernels differ by batch size. `drive` makes what was submitted finish, as by
+/// running a manual executor; nothing where it finishes by itself. Rows are asked repeatedly: the
+/// servable is deterministic and stateless, and its executors are not shut down meanwhile.
 ///
 /// Threads  blocks until everything submitted was answered
 /// Example  tests/contract/servable_test.cpp
@@ -37,7 +37,7 @@ std::vector<ContractFailure> check_servable(const Servable<In, Out>& servable,
                                             std::span<const In> samples, Same same = {},
                                             const std::function<void()>& drive = {});
 
-// ---- implementation ------------------------------------------------------------------------------
+// ---- implementation ----------------------------------------------------------------------------
 
 namespace detail {
 
@@ -52,9 +52,8 @@ class ServableContract {
     about();
     none();
     for (const In& sample : samples_) alone_.push_back(servable_.serve(sample));
-    expect_all("equal rows give equal answers", [&](std::size_t i) {
-      return servable_.serve(samples_[i]);
-    });
+    expect_all("equal rows give equal answers",
+               [&](std::size_t i) { return servable_.serve(samples_[i]); });
     together();
     permuted();
     repeated();
@@ -88,11 +87,12 @@ class ServableContract {
   void expect_all(std::string_view obligation, Ask ask) {
     for (std::size_t i = 0; i < samples_.size(); ++i) expect(report(obligation), i, ask(i));
   }
-  void expect_order(std::string_view obligation, const Outcomes<Out>& outcomes, const Order& order) {
+  void expect_order(std::string_view obligation, const Outcomes<Out>& outcomes,
+                    const Order& order) {
     if (!report(obligation)
-             .expect(outcomes.size() == order.size(),
-                     "answered " + std::to_string(outcomes.size()) + " of " +
-                         std::to_string(order.size()) + " rows")) {
+             .expect(outcomes.size() == order.size(), "answered " +
+                                                          std::to_string(outcomes.size()) + " of " +
+                                                          std::to_string(order.size()) + " rows")) {
       return;
     }
     for (std::size_t i = 0; i < order.size(); ++i) {
@@ -116,7 +116,8 @@ class ServableContract {
 
   void about() {
     const Result<void> checked = servable_.check();
-    report("check() is ok").expect(checked.has_value(), checked.has_value() ? "" : to_string(checked.error()));
+    report("check() is ok")
+        .expect(checked.has_value(), checked.has_value() ? "" : to_string(checked.error()));
     const Description d = servable_.describe();
     report("a servable describes itself")
         .expect(!d.kind.empty() && d.input == type_name<In>() && d.output == type_name<Out>(),
@@ -153,7 +154,8 @@ class ServableContract {
     }
     Order reversed = everything();
     std::reverse(reversed.begin(), reversed.end());
-    expect_order("a row answers alike in any order", servable_.serve_rows(rows(reversed)), reversed);
+    expect_order("a row answers alike in any order", servable_.serve_rows(rows(reversed)),
+                 reversed);
   }
   void repeated() {
     Order twice;
