@@ -1,5 +1,4 @@
-// Replaces operator new in test programs that ask for the count; the array and nothrow forms call
-// these.
+// Replaces operator new in test programs that ask for the count; the array forms call these.
 #include <support/allocations.hpp>
 
 #include <cstdlib>
@@ -31,6 +30,9 @@ void* operator new(std::size_t bytes, std::align_val_t alignment) {
 void* operator new(std::size_t bytes, const std::nothrow_t&) noexcept {
   return take(bytes, 1);
 }
+void* operator new(std::size_t bytes, std::align_val_t alignment, const std::nothrow_t&) noexcept {
+  return take(bytes, static_cast<std::size_t>(alignment));
+}
 void operator delete(void* at) noexcept {
   std::free(at);
 }
@@ -44,5 +46,8 @@ void operator delete(void* at, std::size_t, std::align_val_t) noexcept {
   std::free(at);
 }
 void operator delete(void* at, const std::nothrow_t&) noexcept {
+  std::free(at);
+}
+void operator delete(void* at, std::align_val_t, const std::nothrow_t&) noexcept {
   std::free(at);
 }
