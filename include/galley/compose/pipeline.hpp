@@ -122,6 +122,8 @@ class PipelineNode {
   Servable<Mid, Out> b_;
 };
 
+struct NeedsFeedsInto {};
+
 }  // namespace detail
 
 /// True when what A gives is what B takes.
@@ -144,11 +146,10 @@ auto operator|(A&& a, B&& b) {
       std::move(name), detail::PipelineNode<In, Mid, Out>(std::forward<A>(a), std::forward<B>(b)));
 }
 
-// Named here so that a mismatch is reported in these words.
+// Servables that do not fit: deleted under a name that compilers show first.
 template <AnyServable A, AnyServable B>
-void operator|(A&& a, B&& b)
   requires(!FeedsInto<A, B>)
-= delete;
+detail::NeedsFeedsInto operator|(A&& a, B&& b) = delete;
 
 /// First `a`, then the per-row or whole-batch function `f`.
 template <AnyServable A, class F, class Mode = detail::ExceptionMode>
