@@ -7,11 +7,17 @@
 #include <src/torch/model.hpp>
 #include <src/torch/script_call.hpp>
 
-#include <cstring>
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
 #include <filesystem>
 #include <fstream>
 #include <istream>
+#include <memory>
+#include <span>
 #include <streambuf>
+#include <string>
+#include <string_view>
 #include <system_error>
 #include <utility>
 
@@ -45,18 +51,48 @@ class SpanBuffer final : public std::streambuf {
   }
 };
 
-Result<void> begins_as_archive(std::istream& in) {
-  char begin[4] = {};
-  in.read(begin, sizeof begin);
-  if (in.gcount() == sizeof begin && std::memcmp(begin, "PK\x03\x04", sizeof begin) == 0) {
-    in.seekg(0);
-    return {};
+std::uint32_t little_endian(std::string_view bytes) {
+  std::uint32_t value = 0;
+  for (std::size_t i = 4; i-- > 0;) value = value << 8U | static_cast<unsigned char>(bytes[i]);
+  return value;
+}
+
+// A zip archive begins with a file and ends with a directory of its files. LibTorch would throw for
+// less than that, and leak its reader.
+Result<void> check_archive(std::istream& in) {
+  constexpr std::string_view file_mark = "PK\x03\x04";
+  constexpr std::string_view end_mark = "PK\x05\x06";
+  constexpr std::size_t end_size = 22;            // of the record that ends an archive …
+  constexpr std::size_t longest_comment = 65535;  // … but for this
+  const auto wrong = [](std::string_view why) {
+    return Error(Status::data_loss, detail::text({"no TorchScript model: ", why}));
+  };
+  std::string begin(file_mark.size(), '\0');
+  in.read(begin.data(), static_cast<std::streamsize>(begin.size()));
+  if (!in || begin != file_mark) return wrong("expected a zip archive, got other bytes");
+  in.seekg(0, std::ios_base::end);
+  const auto size = static_cast<std::size_t>(in.tellg());
+  std::string tail(std::min(size, end_size + longest_comment), '\0');
+  in.seekg(static_cast<std::streamoff>(size - tail.size()));
+  in.read(tail.data(), static_cast<std::streamsize>(tail.size()));
+  if (!in) return wrong("cannot be read to its end");
+  const std::size_t end = tail.rfind(end_mark);
+  if (end == std::string::npos || tail.size() - end < end_size) {
+    return wrong("the zip archive is not complete");
   }
-  return Error(Status::data_loss, "no TorchScript model: expected a zip archive, got other bytes");
+  const std::string_view record = std::string_view(tail).substr(end);
+  const std::uint64_t directory = little_endian(record.substr(12, 4));
+  const std::uint64_t offset = little_endian(record.substr(16, 4));
+  const bool is_wide = offset == UINT32_MAX || directory == UINT32_MAX;  // told elsewhere
+  if (!is_wide && offset + directory > size - tail.size() + end) {
+    return wrong("the zip archive is damaged");
+  }
+  in.seekg(0);
+  return {};
 }
 
 Result<Module> load(std::istream& in, at::Device device) {
-  GALLEY_TRY(begins_as_archive(in));
+  GALLEY_TRY(check_archive(in));
   try {
     return torch::jit::load(in, device);
   } catch (...) {

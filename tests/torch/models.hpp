@@ -20,6 +20,10 @@
 
 namespace models {
 
+/// The tests' first thread shares no operation with others: where cores are short, waiting for them
+/// takes longer than the tests.
+inline const bool first_thread_is_prepared = galley::prepare_thread().has_value();
+
 using Parts = std::vector<std::pair<std::string, at::Tensor>>;
 
 /// Values in -scale … scale, the same every time.

@@ -235,10 +235,9 @@ template <class In, class Out>
 class SlotNode {
  public:
   static constexpr const char* kind = "slot";
-  using State = SlotState<In, Out>;
-  using Hold = typename State::Hold;
+  using Hold = typename SlotState<In, Out>::Hold;
 
-  SlotNode(std::shared_ptr<State> state, NodeTraits traits)
+  SlotNode(std::shared_ptr<SlotState<In, Out>> state, NodeTraits traits)
       : state_(std::move(state)), traits_(traits) {}
 
   NodeTraits traits() const { return traits_; }
@@ -293,22 +292,20 @@ class SlotNode {
     inner.graph = state_;  // the version is kept by the count, or by the pins in the context
     if (hold.has_value()) inner.readers = &hold->let_go();
     inner.context.assign(context);
-    const std::size_t n = rows.size();
     Call& call = frame.make<Call>(std::move(taken), std::move(done));
-    child.submit_batch(std::move(rows), inner.context.view(), inner,
-                       BatchCompletion<Out>(
-                           n, [&call](Outcomes<Out> outcomes) { call.answer(std::move(outcomes)); },
-                           NoExceptions()));
+    child.submit_batch(
+        std::move(rows), inner.context.view(), inner,
+        BatchCompletion<Out>(
+            call.done.rows(), [&call](Outcomes<Out> outcomes) { call.answer(std::move(outcomes)); },
+            NoExceptions()));
   }
 
  private:
-  /// On the version that the request is bound to, or counted in and out. Out of line, so that the
-  /// worker's way stays short.
+  /// On the version the request is bound to, or counted. Out of line: the worker's way stays short.
   [[gnu::noinline]] Outcomes<Out> serve_held(const Batch<In>& batch,
                                              const BatchContext& context) const {
-    if (const auto* pinned = pinned_in(context)) {
+    if (const auto* pinned = pinned_in(context))
       return pinned->servable->serve_batch(batch, context);
-    }
     const Hold hold = state_->hold();
     return hold.version().servable->serve_batch(batch, context);
   }
@@ -332,7 +329,7 @@ class SlotNode {
     return static_cast<const Version<In, Out>*>(context.pins()->find(state_.get()));
   }
 
-  std::shared_ptr<State> state_;
+  std::shared_ptr<SlotState<In, Out>> state_;
   NodeTraits traits_;
 };
 
@@ -340,8 +337,8 @@ class SlotNode {
 
 /// The control side of a slot. A handle: copies share the slot.
 ///
-/// Replaced versions are destroyed inside these calls, never on a serving thread, and only once
-/// nobody reads them; a version that is still read waits for the next call.
+/// Replaced versions are destroyed inside these calls, never on a serving thread, once nobody reads
+/// them, or else in the next call. Work that a `serve` gave up at its deadline keeps what it uses.
 ///
 /// Threads  thread-safe
 template <class In, class Out>

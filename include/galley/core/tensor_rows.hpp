@@ -150,12 +150,15 @@ class Rows<Tensor> {
   static Workspace* heap_or(Workspace* workspace) noexcept {
     return workspace != nullptr ? workspace : std::pmr::new_delete_resource();
   }
-  static Rows of_valid_block(Tensor block) noexcept {
+  static Rows of_valid_block(Tensor&& block) noexcept {
     Rows rows;
-    rows.size_ = static_cast<RowIndex>(block.shape()[0]);
-    rows.one_ = std::move(block);
-    rows.is_block_ = true;
+    rows.hold_block(std::move(block));
     return rows;
+  }
+  void hold_block(Tensor&& block) noexcept {
+    size_ = static_cast<RowIndex>(block.shape()[0]);
+    one_ = std::move(block);
+    is_block_ = true;
   }
   static bool blocks_agree(std::span<const Rows> parts) noexcept;
   static Error row_differs(std::size_t row, const Tensor& got, const Tensor& wanted);
@@ -176,7 +179,9 @@ inline Result<Rows<Tensor>> Rows<Tensor>::of_block(Tensor block) {
                  detail::text({"a block: expected shape [n, ...] of fewer than 2^32 rows, got ",
                                to_string(block)}));
   }
-  return of_valid_block(std::move(block));
+  Result<Rows> rows;
+  rows->hold_block(std::move(block));  // in its place: a move of rows is 200 bytes
+  return rows;
 }
 
 inline void Rows<Tensor>::push_back(Tensor row) {

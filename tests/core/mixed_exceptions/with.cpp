@@ -6,7 +6,7 @@
 #include <galley/core/slot.hpp>
 #include <galley/testing/manual_executor.hpp>
 
-#include "shared.hpp"
+#include <core/mixed_exceptions/shared.hpp>
 
 #include <cstdio>
 #include <stdexcept>
@@ -44,7 +44,7 @@ void listen_all(galley::Outcomes<int> outcomes) {
   throw std::runtime_error("a completion that throws");
 }
 
-#include "cases.hpp"
+#include <core/mixed_exceptions/cases.hpp>
 
 void hear(int value) {
   heard_sum += value;

@@ -6,7 +6,7 @@
 #include <galley/core/slot.hpp>
 #include <galley/testing/manual_executor.hpp>
 
-#include "shared.hpp"
+#include <core/mixed_exceptions/shared.hpp>
 
 #include <cstdio>
 #include <utility>
@@ -44,7 +44,7 @@ void listen_all(galley::Outcomes<int> outcomes) {
   for (int n : outcomes.survivors()) hear(n);
 }
 
-#include "cases.hpp"
+#include <core/mixed_exceptions/cases.hpp>
 
 void hear(int value) {
   heard_sum += value;
