@@ -22,6 +22,7 @@ void check_hook(bench::Report& report) {
       },
       10);
   report.check(one.count == 20, "the allocation hook misses malloc or operator new");
+  report.check(one.by_program == 20, "the allocation hook does not know the program's own code");
 }
 
 }  // namespace

@@ -8,6 +8,9 @@ namespace bench {
 /// What was taken from the heap.
 struct Allocations {
   std::size_t count = 0;
+  /// Those asked for by the program's own code, which galley is linked into, and not by a library
+  /// that it loads, as LibTorch is.
+  std::size_t by_program = 0;
   std::size_t bytes = 0;
 };
 

@@ -6,6 +6,7 @@
 
 #include <galley/core/signature.hpp>
 
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <span>
@@ -29,6 +30,9 @@ class Call {
   /// InferenceMode; any thread.
   virtual void operator()(std::span<const at::Tensor> inputs, Tensors& outputs) const = 0;
 
+  /// The only output for the only input: the same, the shortest way.
+  virtual at::Tensor one(const at::Tensor& input) const = 0;
+
   /// Runs once, fixes which outputs are given in which order and returns their names. `declared`
   /// may be empty. Called once, before anything else runs.
   virtual std::vector<std::string> bind_outputs(std::span<const at::Tensor> inputs,
@@ -42,6 +46,9 @@ class Call {
 /// …. Throws when another number of them is declared.
 std::vector<std::string> names_by_position(std::size_t count, std::span<const TensorSpec> declared,
                                            std::vector<std::string> found = {});
+
+/// Throws unless a call gave as many outputs as when they were named.
+void check_output_count(std::size_t got, std::size_t wanted);
 
 /// Mixes a tensor's elements into a fingerprint; undefined and not strided ones count as nothing.
 std::uint64_t mix(std::uint64_t fingerprint, const at::Tensor& tensor);

@@ -96,6 +96,34 @@ Error without_a_form(const at::Tensor& tensor) {
                     std::to_string(tensor.dim()), " extents"}));
 }
 
+// A LibTorch tensor in galley's terms.
+struct View {
+  void* data;
+  DType dtype;
+  at::IntArrayRef sizes;
+  at::IntArrayRef strides;
+  Device device;
+};
+
+// What a defined tensor shows, once its memory is its value; valid as long as it is.
+Result<View> view_of(at::Tensor& tensor) {
+  if (tensor.is_neg()) tensor = tensor.resolve_neg();
+  const Impl* impl = tensor.unsafeGetTensorImpl();
+  const int dtype = dtype_index(c10::typeMetaToScalarType(impl->dtype()));
+  if (dtype < 0 || !impl->unsafe_storage() || impl->dim() > most_extents) [[unlikely]] {
+    return without_a_form(tensor);
+  }
+  Device device = cpu;
+  if (!impl->device().is_cpu()) {
+    GALLEY_TRY(device, from_torch(impl->device()));
+  }
+  return View{tensor.data_ptr(), static_cast<DType>(dtype), impl->sizes(), impl->strides(), device};
+}
+
+Owner owner_of(at::Tensor&& tensor) {
+  return Owner(torch_table, std::move(tensor).unsafeReleaseTensorImpl());
+}
+
 }  // namespace
 
 at::ScalarType to_torch(DType dtype) noexcept {
@@ -129,23 +157,10 @@ Result<Device> from_torch(const c10::Device& device) {
 Result<Tensor> from_torch(at::Tensor tensor) {
   if (!tensor.defined()) return Tensor();
   try {
-    if (tensor.is_neg())
-      tensor = tensor.resolve_neg();  // negated lazily: its memory is not its value
-    const Impl* impl = tensor.unsafeGetTensorImpl();
-    const int dtype = dtype_index(c10::typeMetaToScalarType(impl->dtype()));
-    if (dtype < 0 || !impl->has_storage() || impl->dim() > most_extents) [[unlikely]] {
-      return without_a_form(tensor);
-    }
-    Device device = cpu;
-    if (!impl->device().is_cpu()) {
-      GALLEY_TRY(device, from_torch(impl->device()));
-    }
-    const at::IntArrayRef sizes = impl->sizes();
-    const at::IntArrayRef strides = impl->strides();
-    GALLEY_TRY(const Shape shape, Shape::of({sizes.data(), sizes.size()}));
-    void* data = tensor.data_ptr();
-    return Tensor::adopt(data, static_cast<DType>(dtype), shape, {strides.data(), strides.size()},
-                         device, Owner(torch_table, std::move(tensor).unsafeReleaseTensorImpl()));
+    GALLEY_TRY(const View view, view_of(tensor));
+    GALLEY_TRY(const Shape shape, Shape::of({view.sizes.data(), view.sizes.size()}));
+    return Tensor::adopt(view.data, view.dtype, shape, {view.strides.data(), view.strides.size()},
+                         view.device, owner_of(std::move(tensor)));
   } catch (...) {
     return detail::caught(Status::unimplemented);
   }
@@ -173,6 +188,11 @@ at::Tensor borrow_row(const Tensor& row) {
   return wrap(row, 1);
 }
 
+at::Tensor borrow_block(const Tensor& block) {
+  if (Impl* impl = whole_handle(block, 0)) return share(impl);
+  return wrap(block, 0);
+}
+
 at::Tensor borrow_rows(const Rows<Tensor>& rows, Tensor& keep, Workspace* workspace) {
   const Tensor* block = rows.block();
   if (block == nullptr) {
@@ -182,17 +202,20 @@ at::Tensor borrow_rows(const Rows<Tensor>& rows, Tensor& keep, Workspace* worksp
     keep = *std::move(dense);
     block = &keep;
   }
-  if (Impl* impl = whole_handle(*block, 0)) return share(impl);
-  return wrap(*block, 0);
+  return borrow_block(*block);
 }
 
 Rows<Tensor> own_rows(at::Tensor batch) {
-  if (batch.use_count() != 1 || batch.storage().use_count() != 1) {
+  const Impl* impl = batch.unsafeGetTensorImpl();
+  if (batch.use_count() != 1 || impl->unsafe_storage().use_count() != 1) [[unlikely]] {
     batch = batch.clone(at::MemoryFormat::Contiguous);
   }
-  Result<Rows<Tensor>> rows = rows_from_torch(std::move(batch));
-  if (!rows.has_value()) throw std::runtime_error(rows.error().detail);
-  return *std::move(rows);
+  const Result<View> view = view_of(batch);
+  if (!view.has_value()) throw std::runtime_error(view.error().detail);
+  return Rows<Tensor>(Unchecked{}, view->data, view->dtype,
+                      std::span(view->sizes.data(), view->sizes.size()),
+                      std::span(view->strides.data(), view->strides.size()), view->device,
+                      owner_of(std::move(batch)));
 }
 
 }  // namespace detail

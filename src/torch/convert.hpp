@@ -17,10 +17,11 @@ namespace galley::inline v1::detail {
 /// borrowed. Rows that are no block yet are gathered, and `keep` owns the gathered memory. Throws.
 at::Tensor borrow_rows(const Rows<Tensor>& rows, Tensor& keep, Workspace* workspace);
 
-/// The same of one row `[*F]`, as `[1, *F]`.
+/// The same of one row `[*F]`, as `[1, *F]`, or of a block.
 at::Tensor borrow_row(const Tensor& row);
+at::Tensor borrow_block(const Tensor& block);
 
-/// A batch that LibTorch answered, as rows. Copied only where someone else holds the same memory
+/// A batch `[n, *F]` that LibTorch answered, as rows. Copied only where someone else holds the same memory
 /// (an input, a parameter, another output): answers own theirs alone. Throws.
 Rows<Tensor> own_rows(at::Tensor batch);
 

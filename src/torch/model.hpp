@@ -48,6 +48,12 @@ class Model {
   /// The outputs for a batch of each input. Needs InferenceMode. Throws what LibTorch throws.
   void call(Tensors& inputs, Tensors& outputs) const;
 
+  /// True when a batch of one tensor in and one out may take the shortest way, without a look at
+  /// its values.
+  bool is_plain() const noexcept { return is_plain_; }
+  /// That way: the same as `call`.
+  at::Tensor call_plain(const at::Tensor& input) const { return call_->one(input); }
+
   /// Counts a call on a thread that is not prepared.
   void count_call() const noexcept {
     if (is_thread_prepared()) [[likely]]
@@ -69,6 +75,7 @@ class Model {
   Signature signature_;
   bool has_free_extents_ = false;
   bool writes_inputs_ = false;
+  bool is_plain_ = false;
   Columns samples_;
   std::vector<std::size_t> warm_batches_;
   ThreadOptions threads_;

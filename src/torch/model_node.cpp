@@ -33,6 +33,26 @@ struct Door {
   }
 };
 
+/// A batch that is one tensor already, or none: a whole block, or a single row.
+struct Dense {
+  const Tensor* block = nullptr;
+  const Tensor* row = nullptr;
+
+  explicit Dense(const Batch<Tensor>& rows) noexcept {
+    if (const Rows<Tensor>* all = rows.whole(); all != nullptr) {
+      block = all->block();
+      if (block == nullptr && all->size() == 1) row = &all->ragged().front();
+    } else if (rows.size() == 1) {
+      row = rows.peek(0);
+    }
+  }
+
+  bool fits(const TensorSpec& spec) const noexcept {
+    if (block != nullptr) return spec.fits_block(*block);
+    return row != nullptr && spec.fits(*row);
+  }
+};
+
 /// One input of every row, where the batch has no column for it.
 Rows<Tensor> column_of(const Rows<NamedTensors>& rows, const std::string& name,
                        Workspace* workspace) {
@@ -57,6 +77,27 @@ class ModelNode {
   Outcomes<Out> serve(const NodeHeader& node, const Batch<In>& batch,
                       const BatchContext& context) const {
     model_->count_call();
+    if constexpr (std::same_as<In, Tensor> && std::same_as<Out, Tensor>) {
+      // Between two calls LibTorch fills the instruction cache with its own: the common case is one
+      // short piece of code, apart from all the others.
+      const Dense dense(batch);
+      if (model_->is_plain() && dense.fits(model_->signature().inputs.front()) &&
+          context.is_single() && context.context().live() == Status::ok) [[likely]] {
+        try {
+          if (c10::InferenceMode::is_enabled()) return answer(dense, batch.size());
+          const c10::InferenceMode inference;
+          return answer(dense, batch.size());
+        } catch (...) {
+          return search(node, batch, context.workspace(), caught());
+        }
+      }
+    }
+    return serve_any(node, batch, context);
+  }
+
+ private:
+  [[gnu::noinline]] Outcomes<Out> serve_any(const NodeHeader& node, const Batch<In>& batch,
+                                            const BatchContext& context) const {
     try {
       return serve_live<Out>(batch, context, [&](const Batch<In>& rows, const BatchContext& live) {
         return serve_checked(node, rows, live.workspace());
@@ -66,7 +107,6 @@ class ModelNode {
     }
   }
 
- private:
   Outcomes<Out> serve_checked(const NodeHeader& node, const Batch<In>& rows,
                               Workspace* workspace) const {
     Casualties bad = check_inputs(rows);
@@ -138,16 +178,20 @@ class ModelNode {
 
   Outcomes<Out> serve_group(const NodeHeader& node, const Batch<In>& rows,
                             Workspace* workspace) const {
-    if (rows.size() == 1) {  // nothing to halve: the shortest way
-      try {
-        return run_in_mode(rows, workspace);
-      } catch (...) {
-        return Outcomes<Out>::failed(1, within(node.name, caught()));
-      }
+    try {
+      return run_in_mode(rows, workspace);
+    } catch (...) {
+      return search(node, rows, workspace, caught());
     }
+  }
+
+  /// The rows that are to blame for `failure`, which is what came of all of them together.
+  [[gnu::noinline]] Outcomes<Out> search(const NodeHeader& node, const Batch<In>& rows,
+                                         Workspace* workspace, Error failure) const {
     return bisect<Out>(
         rows.size(),
         [&](std::size_t first, std::size_t count) -> Result<Outcomes<Out>> {
+          if (count == rows.size()) return within(node.name, std::move(failure));
           try {
             return run_in_mode(rows.slice(first, count), workspace);
           } catch (...) {
@@ -190,17 +234,10 @@ class ModelNode {
     Tensors outputs;
     model_->call(door.inputs, outputs);
     const std::vector<TensorSpec>& specs = model_->signature().outputs;
-    if (outputs.size() != specs.size()) {
-      throw std::runtime_error(text({"gave ", std::to_string(outputs.size()), " outputs, expected ",
-                                     std::to_string(specs.size())}));
-    }
-    for (std::size_t i = 0; i < specs.size(); ++i) {
-      if (outputs[i].dim() == 0 || outputs[i].size(0) != static_cast<std::int64_t>(rows)) {
-        throw std::runtime_error(wrong_count(specs[i], outputs[i], rows));
-      }
-    }
+    check_output_count(outputs.size(), specs.size());
+    for (std::size_t i = 0; i < specs.size(); ++i) check_count(specs[i], outputs[i], rows);
     if constexpr (std::same_as<Out, Tensor>) {
-      return own_rows(std::move(outputs.front()));
+      return Outcomes<Out>(std::in_place, [&] { return own_rows(std::move(outputs.front())); });
     } else {
       std::vector<NamedColumn> columns;
       columns.reserve(specs.size());
@@ -213,7 +250,22 @@ class ModelNode {
     }
   }
 
-  static std::string wrong_count(const TensorSpec& spec, const at::Tensor& output,
+  Outcomes<Out> answer(const Dense& dense, std::size_t rows) const {
+    // Held to the end, so that an output that is the input is seen to be.
+    const at::Tensor input =
+        dense.block != nullptr ? borrow_block(*dense.block) : borrow_row(*dense.row);
+    at::Tensor output = model_->call_plain(input);
+    check_count(model_->signature().outputs.front(), output, rows);
+    return Outcomes<Out>(std::in_place, [&] { return own_rows(std::move(output)); });
+  }
+
+  static void check_count(const TensorSpec& spec, const at::Tensor& output, std::size_t rows) {
+    const at::IntArrayRef sizes = output.sizes();
+    if (!sizes.empty() && sizes[0] == static_cast<std::int64_t>(rows)) [[likely]] return;
+    throw std::runtime_error(wrong_count(spec, output, rows));
+  }
+
+  [[gnu::noinline]] static std::string wrong_count(const TensorSpec& spec, const at::Tensor& output,
                                  std::size_t rows) {
     const std::string got = output.dim() == 0 ? "a scalar" : std::to_string(output.size(0));
     return text(

@@ -145,6 +145,12 @@ std::vector<std::string> names_by_position(std::size_t count, std::span<const Te
   return names;
 }
 
+void check_output_count(std::size_t got, std::size_t wanted) {
+  if (got == wanted) return;
+  throw std::runtime_error("gave " + std::to_string(got) + " outputs, expected " +
+                           std::to_string(wanted));
+}
+
 ScriptCall::ScriptCall(Module source, Module form)
     : source_(std::move(source)), form_(std::move(form)), self_(form_._ivalue()) {}
 
@@ -169,6 +175,8 @@ Result<std::unique_ptr<ScriptCall>> ScriptCall::make(const Module& module, const
     if (auto* graph = dynamic_cast<torch::jit::GraphFunction*>(call->function_)) {
       if (form.profiling == Profiling::off) {
         graph->_set_initial_executor_execution_mode(torch::jit::ExecutorExecutionMode::SIMPLE);
+        Stack unused;  // the simple executor has one plan, whatever the inputs
+        call->plan_ = graph->get_executor().getPlanFor(unused);
       }
       const auto inlined = graph->graph()->copy();
       torch::jit::Inline(*inlined);
@@ -201,6 +209,14 @@ Result<void> ScriptCall::read_schema() {
   return {};
 }
 
+inline void ScriptCall::run(Stack& stack) const {
+  if (plan_.has_value()) [[likely]] {
+    torch::jit::InterpreterState(plan_->code).run(stack);
+  } else {
+    function_->run(stack);
+  }
+}
+
 c10::IValue ScriptCall::run(std::span<const at::Tensor> inputs) const {
   BorrowedStack borrowed;
   Stack& stack = borrowed.stack;
@@ -208,8 +224,22 @@ c10::IValue ScriptCall::run(std::span<const at::Tensor> inputs) const {
   stack.push_back(self_);
   for (const at::Tensor& input : inputs) stack.emplace_back(input);
   stack.insert(stack.end(), defaults_.begin(), defaults_.end());
-  function_->run(stack);
+  run(stack);
   return std::move(stack.back());
+}
+
+at::Tensor ScriptCall::one(const at::Tensor& input) const {
+  BorrowedStack borrowed;
+  Stack& stack = borrowed.stack;
+  stack.push_back(self_);
+  stack.emplace_back(input);
+  for (const c10::IValue& value : defaults_) stack.push_back(value);
+  run(stack);
+  if (stack.back().isTensor()) [[likely]] return std::move(stack.back()).toTensor();
+  Tensors outputs;
+  unpack(std::move(stack.back()), outputs);
+  check_output_count(outputs.size(), 1);
+  return std::move(outputs.front());
 }
 
 void ScriptCall::operator()(std::span<const at::Tensor> inputs, Tensors& outputs) const {

@@ -8,6 +8,7 @@
 #include <src/torch/call.hpp>
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -30,6 +31,7 @@ class ScriptCall final : public Call {
                                                   const Form& form);
 
   void operator()(std::span<const at::Tensor> inputs, Tensors& outputs) const override;
+  at::Tensor one(const at::Tensor& input) const override;
   std::vector<std::string> bind_outputs(std::span<const at::Tensor> inputs,
                                         std::span<const TensorSpec> declared) override;
   std::uint64_t fingerprint() const override;
@@ -42,12 +44,15 @@ class ScriptCall final : public Call {
 
   Result<void> read_schema();
   c10::IValue run(std::span<const at::Tensor> inputs) const;
+  void run(torch::jit::Stack& stack) const;
   void unpack(c10::IValue answer, Tensors& outputs) const;
 
   torch::jit::Module source_;  // as loaded: freezing shares its tensors
   torch::jit::Module form_;
   c10::IValue self_;
   torch::jit::Function* function_ = nullptr;
+  // What the graph's executor runs, where that is the same for every call: run without asking it.
+  std::optional<torch::jit::ExecutionPlan> plan_;
   std::vector<c10::IValue> defaults_;  // for the arguments after the tensors
   std::vector<std::string> input_names_;
   std::vector<c10::IValue> keys_;  // of a dict, in the order of the outputs

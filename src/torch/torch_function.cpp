@@ -17,16 +17,17 @@ class FunctionCall final : public Call {
   explicit FunctionCall(TorchFunction function) : function_(std::move(function)) {}
 
   void operator()(std::span<const at::Tensor> inputs, Tensors& outputs) const override {
-    if (function_.one) {
-      outputs.push_back(function_.one(inputs.front()));
-    } else {
-      for (at::Tensor& output : function_.many({inputs.begin(), inputs.end()})) {
-        outputs.push_back(std::move(output));
-      }
+    if (function_.one) return outputs.push_back(one(inputs.front()));
+    for (at::Tensor& output : function_.many({inputs.begin(), inputs.end()})) {
+      outputs.push_back(defined(std::move(output)));
     }
-    for (const at::Tensor& output : outputs) {
-      if (!output.defined()) throw std::runtime_error("gives an undefined tensor");
-    }
+  }
+
+  at::Tensor one(const at::Tensor& input) const override {
+    if (function_.one) return defined(function_.one(input));
+    std::vector<at::Tensor> outputs = function_.many({input});
+    check_output_count(outputs.size(), 1);
+    return defined(std::move(outputs.front()));
   }
 
   std::vector<std::string> bind_outputs(std::span<const at::Tensor> inputs,
@@ -45,6 +46,11 @@ class FunctionCall final : public Call {
   }
 
  private:
+  static at::Tensor defined(at::Tensor output) {
+    if (!output.defined()) throw std::runtime_error("gives an undefined tensor");
+    return output;
+  }
+
   TorchFunction function_;
 };
 

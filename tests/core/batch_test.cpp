@@ -49,6 +49,9 @@ TEST_CASE("a batch shows rows, an array or one row without copying", "[batch]") 
   const Batch<int> one = Batch<int>::one(array[1]);
   CHECK(one.size() == 1);
   CHECK(&one[0] == &array[1]);
+  CHECK(one.peek(0) == &array[1]);
+  CHECK(items.peek(2) == &array[2]);
+  CHECK(whole.peek(2) == nullptr);
   CHECK(Batch<int>().empty());
   CHECK(Batch<int>(std::span<const int>()).to_rows().empty());
   CHECK(count.so_far() == 0);

@@ -36,6 +36,12 @@ TEST_CASE("outcomes without casualties store and allocate nothing beside the row
   CHECK(count.so_far() == 0);
 }
 
+TEST_CASE("the values of a batch that succeeded are made in their place", "[outcomes]") {
+  const Outcomes<int> made(std::in_place, [] { return Rows<int>{1, 2, 3}; });
+  CHECK(made.all_ok());
+  CHECK(made.survivors() == Rows<int>{1, 2, 3});
+}
+
 TEST_CASE("casualties are kept by ascending row", "[outcomes]") {
   Casualties casualties;
   CHECK(casualties.empty());

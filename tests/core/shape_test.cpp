@@ -65,6 +65,15 @@ TEST_CASE("a shape matches a pattern where its extents are equal or free there",
   CHECK_FALSE(Shape{any}.matches({3}));
 }
 
+TEST_CASE("a block's shape is known by its rows'", "[shape]") {
+  CHECK(Shape{5, 1, 8, 8}.rows_match({1, 8, 8}));
+  CHECK(Shape{0, 1, 8, 8}.rows_match({any, any, 8}));
+  CHECK(Shape{4}.rows_match({}));
+  CHECK_FALSE(Shape{1, 8, 8}.rows_match({1, 8, 8}));
+  CHECK_FALSE(Shape{5, 1, 8, 9}.rows_match({1, 8, 8}));
+  CHECK_FALSE(Shape{}.rows_match({}));
+}
+
 TEST_CASE("a row's shape becomes a block's and a row's again", "[shape]") {
   const Shape row = {8, 8};
   CHECK(*row.batch_shape() == Shape{any, 8, 8});

@@ -80,6 +80,26 @@ TEST_CASE("a block is read row by row without copying", "[tensor_rows]") {
   CHECK(rows[1].data<float>() == block.data<float>() + 2);
 }
 
+TEST_CASE("a block that a backend vouches for is made in place", "[tensor_rows]") {
+  std::vector<float> values = {0, 1, 2, 3, 4, 5};
+  const std::vector<std::int64_t> extents = {3, 2};
+  const std::vector<std::int64_t> strides = {2, 1};
+  const Rows<Tensor> rows(galley::Unchecked{}, values.data(), f32,
+                          std::span<const std::int64_t>(extents),
+                          std::span<const std::int64_t>(strides), galley::cpu, galley::Owner());
+  CHECK(rows == block_of(counting(3, 2)));
+  CHECK(rows.block() != nullptr);
+  CHECK(rows.size() == 3);
+}
+
+TEST_CASE("rows that are moved from give up their share in the memory", "[tensor_rows]") {
+  auto block = block_of(counting(1, 2));
+  auto ragged = Rows<Tensor>::single(row_of({1, 2}));
+  const void* data = ragged[0].data();
+  CHECK(std::move(block)[0] == row_of({0, 1}));
+  CHECK(std::move(ragged)[0].data() == data);
+}
+
 TEST_CASE("what is no block is refused", "[tensor_rows]") {
   CHECK(Rows<Tensor>::of_block(Tensor()).status() == Status::invalid_argument);
   const auto scalar = Rows<Tensor>::of_block(*Tensor::zeros(f32, {}));

@@ -285,6 +285,42 @@ TEST_CASE("a backend's own owner is recognised by its table and counts its own r
   CHECK(references == 0);
 }
 
+TEST_CASE("what a backend vouches for is the tensor that the checks would have made", "[tensor]") {
+  std::vector<float> values = counting(6);
+  const std::vector<std::int64_t> extents = {2, 3};
+  for (const std::vector<std::int64_t>& strides :
+       {std::vector<std::int64_t>{3, 1}, std::vector<std::int64_t>{1, 2}}) {
+    const Tensor vouched(galley::Unchecked{}, values.data(), f32, extents, strides, galley::cpu,
+                         Owner());
+    const auto checked = Tensor::adopt(values.data(), f32, {2, 3}, strides, galley::cpu, Owner());
+    REQUIRE(checked.has_value());
+    CHECK(vouched == *checked);
+    CHECK(vouched.is_defined());
+    CHECK(vouched.numel() == 6);
+    CHECK(vouched.is_contiguous() == checked->is_contiguous());
+    CHECK(elements(vouched) == elements(*checked));
+    CHECK_FALSE(vouched.is_read_only());
+  }
+}
+
+TEST_CASE("a row of a block that is moved from takes over its share", "[tensor]") {
+  static int references = 1;
+  static constexpr galley::OwnerTable table{[](void* h) noexcept { ++*static_cast<int*>(h); },
+                                            [](void* h) noexcept { --*static_cast<int*>(h); }};
+  references = 1;
+  std::vector<float> values = counting(6);
+  auto block =
+      Tensor::adopt(values.data(), f32, {2, 3}, {}, galley::cpu, Owner(table, &references));
+  REQUIRE(block.has_value());
+  {
+    const Tensor row = std::move(*block).row(1);
+    CHECK(references == 1);
+    CHECK(elements(row) == std::vector<float>{3, 4, 5});
+    CHECK_FALSE(block->is_defined());  // NOLINT: the state after a move is what is tested
+  }
+  CHECK(references == 0);
+}
+
 TEST_CASE("foreign memory that makes no tensor is refused and says why", "[tensor]") {
   alignas(8) std::array<float, 8> values{};
   const auto adopt = [&](void* data, const Shape& shape, std::vector<std::int64_t> strides) {

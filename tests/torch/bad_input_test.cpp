@@ -158,6 +158,22 @@ TEST_CASE("rows that make the model throw fail alone", "[torch]") {
   }
 }
 
+TEST_CASE("rows that make the model give another number of outputs fail alone", "[torch]") {
+  const auto served = *models::servable(
+      "def forward(self, x: Tensor) -> List[Tensor]:\n"
+      "    if bool(x.max() < 100):\n"
+      "        return [x + 1]\n"
+      "    return [x, x]\n",
+      of_two());
+  at::Tensor batch = at::zeros({4, 2});
+  batch[2][0] = 1000.F;
+  const Outcomes<Tensor> all = served.serve_rows(models::rows(batch));
+  REQUIRE(all.size() == 4);
+  REQUIRE(all[2].status() == Status::internal);
+  CHECK(contains(all[2].error().detail, "gave 2 outputs, expected 1"));
+  for (const std::size_t i : {0U, 1U, 3U}) CHECK(*all[i] == models::row({1, 1}));
+}
+
 TEST_CASE("rows that make the model lose rows fail alone", "[torch]") {
   const auto served = *models::servable(
       "def forward(self, x: Tensor) -> Tensor:\n    return x[x[:, 0] < 100]\n", of_two());

@@ -229,6 +229,14 @@ TEST_CASE("a model in a file serves like one in memory and takes the file's name
   CHECK(*served->serve(models::row({1, 2})) == models::row({2, 3}));
 }
 
+TEST_CASE("a model answers under the host's own InferenceMode and without it", "[torch]") {
+  const auto served = *models::servable(
+      "def forward(self, x: Tensor) -> Tensor:\n    return x + 1\n", {.inputs = {{"x", f32, {2}}}});
+  const Tensor outside = *served.serve(models::row({1, 2}));
+  const c10::InferenceMode inference;
+  CHECK(*served.serve(models::row({1, 2})) == outside);
+}
+
 TEST_CASE("all forms of a model answer alike", "[torch]") {
   const torch::jit::Module cnn = models::cnn();
   const at::Tensor pixels = models::sines({5, 1, 8, 8}, 0.41, 1);

@@ -66,6 +66,11 @@ class Batch {
                              : static_cast<Reference>(std::as_const(*rows_)[at]);
   }
 
+  /// Row i where it is held as a T of its own, to be looked at without a copy; else null.
+  const T* peek(std::size_t i) const noexcept {
+    return items_ != nullptr ? items_ + place(i) : nullptr;
+  }
+
   /// Row i, moved out at the last use, else a copy.
   T take(std::size_t i) const {
     const std::size_t at = place(i);

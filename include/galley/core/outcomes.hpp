@@ -6,10 +6,12 @@
 #include <galley/core/rows.hpp>
 
 #include <algorithm>
+#include <concepts>
 #include <cstddef>
 #include <memory>
 #include <span>
 #include <string>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -144,6 +146,11 @@ class Outcomes {
   /// All rows succeeded with these values.
   Outcomes(Rows<T> values) : survivors_(std::move(values)) {}  // NOLINT: a batch is its outcome
 
+  /// All rows succeeded with the values that `make` returns; they are made in place.
+  template <class Make>
+    requires(std::same_as<std::invoke_result_t<Make&>, Rows<T>>)
+  Outcomes(std::in_place_t, Make&& make) : survivors_(make()) {}
+
   /// `survivors` for the rows that `casualties` does not name.
   Outcomes(Rows<T> survivors, Casualties casualties)
       : survivors_(std::move(survivors)), casualties_(std::move(casualties)) {}
@@ -196,7 +203,7 @@ class Outcomes {
     if constexpr (std::is_lvalue_reference_v<decltype(survivors_[0])>) {
       return Result<T>(std::move(survivors_[0]));
     } else {
-      return Result<T>(survivors_[0]);
+      return Result<T>(std::move(survivors_)[0]);
     }
   }
 

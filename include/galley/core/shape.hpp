@@ -29,6 +29,12 @@ constexpr bool product_fits(std::int64_t a, std::int64_t b) noexcept {
 }
 }  // namespace detail
 
+/// Says that the caller vouches for what is otherwise checked. For backends, whose own tensors keep
+/// the rules.
+struct Unchecked {
+  explicit Unchecked() = default;
+};
+
 /// Up to eight extents, outermost first, held inline; rank 0 is a scalar.
 ///
 /// A shape with a free dimension (`any`) is a pattern; memory has a shape without one.
@@ -48,6 +54,13 @@ class Shape {
   constexpr Shape(Extents... extents) noexcept  // NOLINT: {1, 8, 8} is a shape
       : extents_{free_if_negative(static_cast<std::int64_t>(extents))...},
         rank_(sizeof...(Extents)) {}
+
+  /// Extents that a backend vouches for: at most `max_rank`, each at least 0.
+  constexpr Shape(Unchecked, std::span<const std::int64_t> extents) noexcept
+      : rank_(static_cast<std::uint8_t>(extents.size())) {
+    GALLEY_ASSERT(extents.size() <= max_rank);
+    std::copy(extents.begin(), extents.end(), extents_.begin());
+  }
 
   /// Extents known at run time, each at least 0 or `any`.
   ///
@@ -94,6 +107,15 @@ class Shape {
     if (rank_ != pattern.rank_) return false;
     for (std::size_t d = 0; d < rank_; ++d) {
       if (pattern.extents_[d] != any && pattern.extents_[d] != extents_[d]) return false;
+    }
+    return true;
+  }
+
+  /// True when this is the shape of a block whose rows match `pattern`: [n, *F] and [*F].
+  constexpr bool rows_match(const Shape& pattern) const noexcept {
+    if (rank_ != pattern.rank_ + 1) return false;
+    for (std::size_t d = 0; d < pattern.rank_; ++d) {
+      if (pattern.extents_[d] != any && pattern.extents_[d] != extents_[d + 1]) return false;
     }
     return true;
   }

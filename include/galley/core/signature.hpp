@@ -59,11 +59,24 @@ struct TensorSpec {
   /// Checks every row, each with the outcome that `check` would give it alone.
   Casualties check_rows(const Batch<Tensor>& rows, std::string_view role = "input") const;
 
+  /// True when dtype, shape and device of a row, or of every row of a block, are as they must be.
+  bool fits(const Tensor& row) const noexcept {
+    return row.is_defined() && row.dtype() == dtype && row.shape().matches(shape) && is_on(row);
+  }
+  bool fits_block(const Tensor& block) const noexcept {
+    return block.is_defined() && block.dtype() == dtype && block.shape().rows_match(shape) &&
+           is_on(block);
+  }
+
+  /// True when the values of a row are checked too.
+  bool looks_at_values() const noexcept { return values == Values::finite || range.has_value(); }
+
   friend bool operator==(const TensorSpec&, const TensorSpec&) = default;
 
  private:
-  bool fits(const Tensor& row) const noexcept;
-  bool looks_at_values() const noexcept { return values == Values::finite || range.has_value(); }
+  bool is_on(const Tensor& tensor) const noexcept {
+    return !device.has_value() || tensor.device().matches(*device);
+  }
   Result<void> check_values(const Tensor& tensor, std::string_view role) const;
   Error mismatch(std::string_view role, std::string_view wanted, const Tensor& got) const;
 };

@@ -151,11 +151,6 @@ inline std::string on_device(const std::optional<Device>& device) {
 
 }  // namespace detail
 
-inline bool TensorSpec::fits(const Tensor& row) const noexcept {
-  return row.is_defined() && row.dtype() == dtype && row.shape().matches(shape) &&
-         (!device.has_value() || row.device().matches(*device));
-}
-
 inline Error TensorSpec::mismatch(std::string_view role, std::string_view wanted,
                                   const Tensor& got) const {
   std::string got_text = to_string(got);
@@ -194,10 +189,7 @@ inline Result<void> TensorSpec::check(const Tensor& row, std::string_view role) 
 }
 
 inline Result<void> TensorSpec::check_block(const Tensor& block, std::string_view role) const {
-  const bool good = block.is_defined() && block.dtype() == dtype &&
-                    block.rank() == shape.rank() + 1 && block.shape().row_shape().matches(shape) &&
-                    (!device.has_value() || block.device().matches(*device));
-  if (good) return {};
+  if (fits_block(block)) return {};
   std::string wanted = to_string(shape);
   wanted.replace(0, 1, shape.rank() == 0 ? "[n" : "[n, ");
   return mismatch(role, detail::text({to_string(dtype), " ", wanted, detail::on_device(device)}),

@@ -123,6 +123,12 @@ class Tensor {
     return make(const_cast<void*>(data), dtype, shape, strides, device, std::move(owner), true);
   }
 
+  /// As `adopt`, without its checks: a backend vouches for the extents and strides of a tensor of
+  /// its own, as many of one as of the other.
+  Tensor(Unchecked, void* data, DType dtype, std::span<const std::int64_t> extents,
+         std::span<const std::int64_t> strides, const Device& device, Owner owner) noexcept
+      : owner_(std::move(owner)), f_(data, dtype, extents, strides, device) {}
+
   bool is_defined() const noexcept { return f_.defined; }
   DType dtype() const noexcept { return f_.dtype; }
   const Device& device() const noexcept { return f_.device; }
@@ -181,7 +187,13 @@ class Tensor {
   }
 
   /// Row i of a block, sharing its memory: [n, *F] -> [*F]. The rank is at least 1 and i below n.
-  Tensor row(std::size_t i) const noexcept;
+  /// Of a block that is moved from, it takes over the block's share in the memory.
+  Tensor row(std::size_t i) const& noexcept { return row(i, owner_); }
+  Tensor row(std::size_t i) && noexcept {
+    Tensor made = row(i, std::move(owner_));
+    f_.reset();
+    return made;
+  }
 
   /// Rows `first` to `first + count - 1` of a block, sharing its memory: [n, *F] -> [count, *F].
   Tensor slice(std::size_t first, std::size_t count) const noexcept;
@@ -228,6 +240,8 @@ class Tensor {
  private:
   struct Fields {
     Fields() noexcept {}  // not defaulted: g++ would clear all of it with one slow instruction
+    Fields(void* memory, DType type, std::span<const std::int64_t> extents,
+           std::span<const std::int64_t> steps, const Device& where) noexcept;
     void* data = nullptr;
     std::int64_t numel = 0;
     Shape shape;
@@ -253,6 +267,7 @@ class Tensor {
                              std::span<const std::int64_t> strides, const Device& device,
                              Owner owner, bool read_only);
   static Error wrong_count(const Shape& shape, std::size_t got);
+  Tensor row(std::size_t i, Owner owner) const noexcept;
   Error not_a_span(DType wanted) const;
   Result<void> readable() const;
   Result<Tensor> copy(Workspace* workspace) const;

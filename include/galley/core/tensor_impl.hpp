@@ -18,6 +18,16 @@
 
 namespace galley::inline v1 {
 
+inline Tensor::Fields::Fields(void* memory, DType type, std::span<const std::int64_t> extents,
+                              std::span<const std::int64_t> steps, const Device& where) noexcept
+    : data(memory), shape(Unchecked{}, extents), device(where), dtype(type), defined(true) {
+  GALLEY_ASSERT(extents.size() == steps.size());
+  std::copy(steps.begin(), steps.end(), strides.begin());
+  numel = 1;
+  for (const std::int64_t extent : extents) numel *= extent;
+  contiguous = detail::is_row_major(extents, strides);
+}
+
 inline Result<Tensor> Tensor::make(void* data, DType dtype, const Shape& shape,
                                    std::span<const std::int64_t> strides, const Device& device,
                                    Owner owner, bool read_only) {
@@ -155,15 +165,19 @@ inline Result<void> Tensor::readable() const {
       detail::text({"elements of a tensor: expected host memory, got ", to_string(*this)}));
 }
 
-inline Tensor Tensor::row(std::size_t i) const noexcept {
+inline Tensor Tensor::row(std::size_t i, Owner owner) const noexcept {
   GALLEY_ASSERT(rank() > 0 && i < static_cast<std::size_t>(f_.shape[0]));
-  Tensor made = *this;
+  Tensor made;
+  made.owner_ = std::move(owner);
   Fields& f = made.f_;
   f.shape = f_.shape.row_shape();
   for (std::size_t d = 1; d < Shape::max_rank; ++d) f.strides[d - 1] = f_.strides[d];
-  f.strides.back() = 0;
   f.numel = f_.numel / f_.shape[0];
-  if (f.numel > 0) f.data = at(static_cast<std::int64_t>(i) * f_.strides[0]);
+  f.data = f.numel > 0 ? at(static_cast<std::int64_t>(i) * f_.strides[0]) : f_.data;
+  f.device = f_.device;
+  f.dtype = f_.dtype;
+  f.defined = f_.defined;
+  f.read_only = f_.read_only;
   f.contiguous = f_.contiguous || detail::is_row_major(f.shape.extents(), f.strides);
   return made;
 }

@@ -79,14 +79,28 @@ class Rows<Tensor> {
   /// Errors  invalid_argument: undefined, rank 0, or 2³² rows or more
   static Result<Rows> of_block(Tensor block);
 
+  /// The rows of the block that `Tensor(Unchecked, memory...)` is: what `of_block` asks of it, a
+  /// backend vouches for. Made in its place, nothing is moved.
+  template <class... Memory>
+  Rows(Unchecked vouched, Memory&&... memory) noexcept
+      : one_(vouched, std::forward<Memory>(memory)...),
+        size_(static_cast<RowIndex>(one_.shape()[0])),
+        is_block_(true) {}
+
   std::size_t size() const noexcept { return size_; }
   bool empty() const noexcept { return size_ == 0; }
 
-  /// Row i: a view into the block, or the ragged row itself.
-  Tensor operator[](std::size_t row) const noexcept {
+  /// Row i: a view into the block, or the ragged row itself. Rows that are moved from give up their
+  /// share in the memory.
+  Tensor operator[](std::size_t row) const& noexcept {
     GALLEY_ASSERT(row < size_);
     if (is_block_) return one_.row(row);
     return list_.empty() ? one_ : list_[row];
+  }
+  Tensor operator[](std::size_t row) && noexcept {
+    GALLEY_ASSERT(row < size_);
+    if (is_block_) return std::move(one_).row(row);
+    return std::move(list_.empty() ? one_ : list_[row]);
   }
 
   /// Makes room for `capacity` ragged rows in all.
