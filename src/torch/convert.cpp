@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <array>
+#include <exception>
 #include <stdexcept>
 #include <string>
 #include <utility>
@@ -42,7 +43,7 @@ int dtype_index(at::ScalarType type) noexcept {
 
 // The at::Tensor that owns `tensor`'s memory when it shows just this: `lead` extents of 1, then the
 // tensor's own; else null.
-Impl* whole_handle(const Tensor& tensor, std::size_t lead) {
+[[gnu::hot]] inline Impl* whole_handle(const Tensor& tensor, std::size_t lead) {
   if (tensor.owner().table() != &torch_table) return nullptr;
   auto* impl = static_cast<Impl*>(tensor.owner().handle());
   const at::IntArrayRef sizes = impl->sizes();
@@ -105,19 +106,31 @@ struct View {
   Device device;
 };
 
-// What a defined tensor shows, once its memory is its value; valid as long as it is.
-Result<View> view_of(at::Tensor& tensor) {
-  if (tensor.is_neg()) tensor = tensor.resolve_neg();
+// What LibTorch has and galley has no form for.
+struct NoForm : std::exception {
+  explicit NoForm(Error e) : error(std::move(e)) {}
+  const char* what() const noexcept override { return error.detail.c_str(); }
+  Error error;
+};
+
+[[gnu::noinline, gnu::cold]] Device other_device(const c10::Device& device) {
+  Result<Device> known = from_torch(device);
+  if (!known.has_value()) throw NoForm(std::move(known).error());
+  return *known;
+}
+
+// What a defined tensor shows, once its memory is its value; valid as long as it is. Throws NoForm.
+[[gnu::hot]] inline View view_of(at::Tensor& tensor) {
+  if (tensor.is_neg()) [[unlikely]] {
+    tensor = tensor.resolve_neg();
+  }
   const Impl* impl = tensor.unsafeGetTensorImpl();
   const int dtype = dtype_index(c10::typeMetaToScalarType(impl->dtype()));
   if (dtype < 0 || !impl->unsafe_storage() || impl->dim() > most_extents) [[unlikely]] {
-    return without_a_form(tensor);
+    throw NoForm(without_a_form(tensor));
   }
-  Device device = cpu;
-  if (!impl->device().is_cpu()) {
-    GALLEY_TRY(device, from_torch(impl->device()));
-  }
-  return View{tensor.data_ptr(), static_cast<DType>(dtype), impl->sizes(), impl->strides(), device};
+  return {tensor.data_ptr(), static_cast<DType>(dtype), impl->sizes(), impl->strides(),
+          impl->device().is_cpu() ? cpu : other_device(impl->device())};
 }
 
 Owner owner_of(at::Tensor&& tensor) {
@@ -157,10 +170,12 @@ Result<Device> from_torch(const c10::Device& device) {
 Result<Tensor> from_torch(at::Tensor tensor) {
   if (!tensor.defined()) return Tensor();
   try {
-    GALLEY_TRY(const View view, view_of(tensor));
+    const View view = view_of(tensor);
     GALLEY_TRY(const Shape shape, Shape::of({view.sizes.data(), view.sizes.size()}));
     return Tensor::adopt(view.data, view.dtype, shape, {view.strides.data(), view.strides.size()},
                          view.device, owner_of(std::move(tensor)));
+  } catch (const NoForm& none) {
+    return none.error;
   } catch (...) {
     return detail::caught(Status::unimplemented);
   }
@@ -183,12 +198,12 @@ Result<at::Tensor> to_torch(const Tensor& tensor) {
 
 namespace detail {
 
-at::Tensor borrow_row(const Tensor& row) {
+[[gnu::hot]] at::Tensor borrow_row(const Tensor& row) {
   if (Impl* impl = whole_handle(row, 1)) return share(impl);
   return wrap(row, 1);
 }
 
-at::Tensor borrow_block(const Tensor& block) {
+[[gnu::hot]] at::Tensor borrow_block(const Tensor& block) {
   if (Impl* impl = whole_handle(block, 0)) return share(impl);
   return wrap(block, 0);
 }
@@ -205,17 +220,15 @@ at::Tensor borrow_rows(const Rows<Tensor>& rows, Tensor& keep, Workspace* worksp
   return borrow_block(*block);
 }
 
-Rows<Tensor> own_rows(at::Tensor batch) {
+[[gnu::hot]] Rows<Tensor> own_rows(at::Tensor batch) {
   const Impl* impl = batch.unsafeGetTensorImpl();
   if (batch.use_count() != 1 || impl->unsafe_storage().use_count() != 1) [[unlikely]] {
     batch = batch.clone(at::MemoryFormat::Contiguous);
   }
-  const Result<View> view = view_of(batch);
-  if (!view.has_value()) throw std::runtime_error(view.error().detail);
-  return Rows<Tensor>(Unchecked{}, view->data, view->dtype,
-                      std::span(view->sizes.data(), view->sizes.size()),
-                      std::span(view->strides.data(), view->strides.size()), view->device,
-                      owner_of(std::move(batch)));
+  const View view = view_of(batch);
+  return Rows<Tensor>(
+      Unchecked{}, view.data, view.dtype, std::span(view.sizes.data(), view.sizes.size()),
+      std::span(view.strides.data(), view.strides.size()), view.device, owner_of(std::move(batch)));
 }
 
 }  // namespace detail

@@ -21,8 +21,8 @@ at::Tensor borrow_rows(const Rows<Tensor>& rows, Tensor& keep, Workspace* worksp
 at::Tensor borrow_row(const Tensor& row);
 at::Tensor borrow_block(const Tensor& block);
 
-/// A batch `[n, *F]` that LibTorch answered, as rows. Copied only where someone else holds the same memory
-/// (an input, a parameter, another output): answers own theirs alone. Throws.
+/// A batch `[n, *F]` that LibTorch answered, as rows. Copied only where someone else holds the same
+/// memory (an input, a parameter, another output): answers own theirs alone. Throws.
 Rows<Tensor> own_rows(at::Tensor batch);
 
 }  // namespace galley::inline v1::detail

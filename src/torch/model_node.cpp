@@ -74,8 +74,8 @@ class ModelNode {
   Result<void> prepare(const PrepareScope& scope) const { return model_->prepare(scope); }
   Result<void> control(ControlRequest& request) const { return model_->control(request); }
 
-  Outcomes<Out> serve(const NodeHeader& node, const Batch<In>& batch,
-                      const BatchContext& context) const {
+  [[gnu::hot]] Outcomes<Out> serve(const NodeHeader& node, const Batch<In>& batch,
+                                   const BatchContext& context) const {
     model_->count_call();
     if constexpr (std::same_as<In, Tensor> && std::same_as<Out, Tensor>) {
       // Between two calls LibTorch fills the instruction cache with its own: the common case is one
@@ -250,7 +250,7 @@ class ModelNode {
     }
   }
 
-  Outcomes<Out> answer(const Dense& dense, std::size_t rows) const {
+  [[gnu::hot]] Outcomes<Out> answer(const Dense& dense, std::size_t rows) const {
     // Held to the end, so that an output that is the input is seen to be.
     const at::Tensor input =
         dense.block != nullptr ? borrow_block(*dense.block) : borrow_row(*dense.row);
@@ -261,12 +261,13 @@ class ModelNode {
 
   static void check_count(const TensorSpec& spec, const at::Tensor& output, std::size_t rows) {
     const at::IntArrayRef sizes = output.sizes();
-    if (!sizes.empty() && sizes[0] == static_cast<std::int64_t>(rows)) [[likely]] return;
+    if (!sizes.empty() && sizes[0] == static_cast<std::int64_t>(rows)) [[likely]]
+      return;
     throw std::runtime_error(wrong_count(spec, output, rows));
   }
 
   [[gnu::noinline]] static std::string wrong_count(const TensorSpec& spec, const at::Tensor& output,
-                                 std::size_t rows) {
+                                                   std::size_t rows) {
     const std::string got = output.dim() == 0 ? "a scalar" : std::to_string(output.size(0));
     return text(
         {"output \"", spec.name, "\": expected ", std::to_string(rows), " rows, got ", got});

@@ -228,14 +228,15 @@ c10::IValue ScriptCall::run(std::span<const at::Tensor> inputs) const {
   return std::move(stack.back());
 }
 
-at::Tensor ScriptCall::one(const at::Tensor& input) const {
+[[gnu::hot]] at::Tensor ScriptCall::one(const at::Tensor& input) const {
   BorrowedStack borrowed;
   Stack& stack = borrowed.stack;
   stack.push_back(self_);
   stack.emplace_back(input);
   for (const c10::IValue& value : defaults_) stack.push_back(value);
   run(stack);
-  if (stack.back().isTensor()) [[likely]] return std::move(stack.back()).toTensor();
+  if (stack.back().isTensor()) [[likely]]
+    return std::move(stack.back()).toTensor();
   Tensors outputs;
   unpack(std::move(stack.back()), outputs);
   check_output_count(outputs.size(), 1);
