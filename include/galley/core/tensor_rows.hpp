@@ -82,7 +82,7 @@ class Rows<Tensor> {
   /// The rows of the block that `Tensor(Unchecked, memory...)` is: what `of_block` asks of it, a
   /// backend vouches for. Made in its place, nothing is moved.
   template <class... Memory>
-  Rows(Unchecked vouched, Memory&&... memory) noexcept
+  explicit Rows(Unchecked vouched, Memory&&... memory) noexcept
       : one_(vouched, std::forward<Memory>(memory)...),
         size_(static_cast<RowIndex>(one_.shape()[0])),
         is_block_(true) {}
