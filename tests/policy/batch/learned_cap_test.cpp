@@ -1,0 +1,106 @@
+#include <galley/policy/batch/learned_cap.hpp>
+#include <galley/testing/contracts/batch_policy.hpp>
+
+#include <chrono>
+#include <utility>
+
+#include <support/catch.hpp>
+
+using galley::BatchDecision;
+using galley::BatchView;
+using galley::CloseReason;
+using galley::CostTable;
+using galley::Duration;
+using galley::LearnedCap;
+using std::chrono::microseconds;
+
+namespace {
+
+CostTable table_of(std::initializer_list<std::pair<std::size_t, Duration>> costs) {
+  CostTable table;
+  for (const auto& [rows, took] : costs) {
+    for (int i = 0; i < 10; ++i) table.observe(rows, took);
+  }
+  return table;
+}
+
+const CostTable mlp = table_of({{1, microseconds(90)},
+                                {2, microseconds(92)},
+                                {4, microseconds(96)},
+                                {8, microseconds(100)},
+                                {32, microseconds(400)}});
+
+BatchView view_of(std::size_t rows, const CostTable& costs) {
+  return {.rows = rows, .limit = 32, .number = 1, .costs = &costs};
+}
+
+constexpr LearnedCap plain{.max_yields = 0};
+
+}  // namespace
+
+TEST_CASE("the learned cap keeps the obligations of a batch policy", "[batch_policy][contract]") {
+  CHECK(galley::check_batch_policy(LearnedCap{}).empty());
+  CHECK(galley::check_batch_policy(LearnedCap{.max_yields = 0, .probe_every = 0}).empty());
+}
+
+TEST_CASE("a batch has as many rows as are fastest, or those that are there", "[batch_policy]") {
+  CHECK(plain.decide(view_of(30, mlp)) == BatchDecision::close(8, CloseReason::cap));
+  CHECK(plain.decide(view_of(5, mlp)) == BatchDecision::close(5, CloseReason::idle));
+  const CostTable steep =
+      table_of({{1, microseconds(82)}, {2, microseconds(287)}, {32, microseconds(4000)}});
+  CHECK(plain.decide(view_of(30, steep)) == BatchDecision::close(1, CloseReason::cap));
+  const CostTable flat = table_of({{1, microseconds(90)}, {32, microseconds(91)}});
+  CHECK(plain.decide(view_of(40, flat)) == BatchDecision::close(32, CloseReason::full));
+}
+
+TEST_CASE("sizes are learned by doubling while more rows queue than were ever run",
+          "[batch_policy]") {
+  CostTable costs;
+  CHECK(plain.decide(view_of(20, costs)) == BatchDecision::close(20, CloseReason::idle));
+  costs.observe(1, microseconds(90));
+  CHECK(plain.decide(view_of(20, costs)) == BatchDecision::close(1, CloseReason::probe));
+  costs.observe(1, microseconds(90));
+  CHECK(plain.decide(view_of(20, costs)) == BatchDecision::close(2, CloseReason::probe));
+  costs.observe(2, microseconds(300));
+  costs.observe(2, microseconds(300));
+  CHECK(plain.decide(view_of(3, costs)) == BatchDecision::close(3, CloseReason::probe));
+  CHECK(plain.decide(view_of(2, costs)) == BatchDecision::close(1, CloseReason::cap));
+}
+
+TEST_CASE("once in a while another size is measured again", "[batch_policy]") {
+  BatchView view = view_of(30, mlp);
+  for (const auto& [turn, size] : {std::pair<std::uint64_t, std::size_t>{0, 1}, {1, 2}, {4, 16}}) {
+    view.number = 128 * turn + 127;
+    CHECK(plain.decide(view) == BatchDecision::close(size, CloseReason::probe));
+  }
+  CHECK(LearnedCap{.max_yields = 0, .probe_every = 0}.decide(view) ==
+        BatchDecision::close(8, CloseReason::cap));
+}
+
+TEST_CASE("a batch yields first where that is measured to save more than it costs",
+          "[batch_policy]") {
+  const LearnedCap policy;
+  BatchView view = view_of(2, mlp);
+  view.yield = {.took = microseconds(20), .brought_16 = 4 * 16};
+  CHECK(policy.decide(view) == BatchDecision::yield_first());
+  view.yield.took = microseconds(95);  // more than 92 + 96 - 98
+  CHECK(policy.decide(view) == BatchDecision::close(2, CloseReason::idle));
+  view.yield = {.took = microseconds(1), .brought_16 = 3};  // brings nothing
+  CHECK(policy.decide(view) == BatchDecision::close(2, CloseReason::idle));
+  view.number = 64;
+  CHECK(policy.decide(view) == BatchDecision::yield_first());
+}
+
+TEST_CASE("a batch goes on yielding as long as rows come, eight times at most", "[batch_policy]") {
+  const LearnedCap policy;
+  BatchView view = view_of(4, mlp);
+  view.yields = 1;
+  view.rows_before = 2;
+  view.yield.took = microseconds(5);
+  CHECK(policy.decide(view) == BatchDecision::yield_first());
+  view.rows_before = 4;
+  CHECK(policy.decide(view) == BatchDecision::close(4, CloseReason::idle));
+  view.rows_before = 2;
+  view.yields = 8;
+  CHECK(policy.decide(view) == BatchDecision::close(4, CloseReason::idle));
+}
