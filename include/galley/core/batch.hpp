@@ -48,6 +48,13 @@ class Batch {
     return batch;
   }
 
+  /// An array of rows, which may be moved from.
+  static Batch last_use(std::span<T> rows) noexcept {
+    Batch batch{std::span<const T>(rows)};
+    batch.last_use_ = true;
+    return batch;
+  }
+
   /// All of `rows`, which may be moved from.
   static Batch last_use(Rows<T>& rows) noexcept {
     Batch batch(rows);

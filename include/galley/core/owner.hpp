@@ -70,6 +70,10 @@ class Owner {
   const OwnerTable* table() const noexcept { return table_; }
   void* handle() const noexcept { return handle_; }
 
+  /// True when nobody else has a share in memory that is galley's own; false of a backend's, which
+  /// cannot be asked.
+  bool is_only_share() const noexcept;
+
   /// Gives the reference up without releasing it, to who knows the table. Leaves this null.
   void* detach() noexcept {
     table_ = nullptr;
@@ -171,6 +175,13 @@ template <class T>
 Held<T> Owner::hold(T value) {
   auto* holder = new detail::Holder<T>(std::move(value));
   return {Owner(detail::Holder<T>::table, holder), &holder->value};
+}
+
+inline bool Owner::is_only_share() const noexcept {
+  if (table_ != &detail::heap_table) return false;
+  // Acquire: pairs with the releases of the other shares, whose reads and writes are then over.
+  return static_cast<detail::MemoryHeader*>(handle_)->references.load(std::memory_order_acquire) ==
+         1;
 }
 
 template <class T>

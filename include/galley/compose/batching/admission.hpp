@@ -1,0 +1,230 @@
+// How a request enters the queue of a batcher, and leaves it without being computed.
+#pragma once
+
+#include <galley/compose/batching/batcher.hpp>
+
+namespace galley::inline v1::detail {
+
+template <class In, class Out, BatchPolicy Policy>
+void Batcher<In, Out, Policy>::submit(Rows<In> rows, const BatchContext& context, Frame& frame,
+                                      BatchCompletion<Out> done) {
+  const std::size_t row_bytes = RowKind<In>::bytes(rows);
+  const Kind kind{RowKind<In>::of(rows), !context.keys().empty(), context.pins()};
+  Request& request = frame.template make<Request>(std::move(rows), context, frame, std::move(done));
+  request.row_bytes = row_bytes;
+  const std::stop_token& stop = context.context().stop;
+  if (context.is_single() && stop.stop_possible()) {
+    request.on_stop.emplace(stop, typename Request::OnStop{&cancel, this, &request});
+  }
+  const std::int32_t priority = context.context().priority;
+  if (needs_time() || priority != 0) request.since = time_now();
+
+  Lock lock(mutex_);
+  std::optional<Error> error = refusal(request);
+  Bucket* bucket = error.has_value() ? nullptr : bucket_of(kind);
+  if (!error.has_value()) {
+    error = bucket != nullptr ? too_late(request, *bucket)
+                              : Error(Status::resource_exhausted,
+                                      "rows of " + std::to_string(options_.max_kinds) +
+                                          " kinds are queued, which is the bound");
+  }
+  if (error.has_value()) {
+    if (error->status == Status::resource_exhausted) statistics_.refused += request.rows;
+    lock.unlock();
+    BatchCompletion<Out> owed = std::move(request.done);
+    request.destroy();
+    return owed.fail(within(child_.name(), *std::move(error)));
+  }
+  enqueue(request, *bucket, priority);
+  Runner* const runner = runner_for(*bucket);
+  lock.unlock();
+  wake(runner);
+}
+
+/// Why a request may not enter, whatever its rows.
+template <class In, class Out, BatchPolicy Policy>
+std::optional<Error> Batcher<In, Out, Policy>::refusal(const Request& request) {
+  if (request.stopped) return Error(Status::cancelled, "a stop was requested");
+  if (!admits_) return Error(Status::unavailable, "draining: no more requests are taken");
+  if (queued_rows_ + request.rows > options_.max_queued_rows) {
+    return Error(Status::resource_exhausted, std::to_string(queued_rows_) +
+                                                 " rows are queued: expected room for " +
+                                                 std::to_string(request.rows) + ", the bound is " +
+                                                 std::to_string(options_.max_queued_rows));
+  }
+  const std::size_t bytes = request.rows * request.row_bytes;
+  if (bytes > options_.max_queued_bytes || queued_bytes_ > options_.max_queued_bytes - bytes) {
+    return Error(Status::resource_exhausted, std::to_string(queued_bytes_) +
+                                                 " bytes are queued: expected room for " +
+                                                 std::to_string(bytes) + ", the bound is " +
+                                                 std::to_string(options_.max_queued_bytes));
+  }
+  return std::nullopt;
+}
+
+/// Why a request cannot be in time: its deadline has passed, or what is queued before it is
+/// expected to take longer. Nothing is expected of an empty queue, so that costs are measured
+/// again.
+template <class In, class Out, BatchPolicy Policy>
+std::optional<Error> Batcher<In, Out, Policy>::too_late(const Request& request,
+                                                        const Bucket& bucket) const {
+  if (request.deadline.is_never()) return std::nullopt;
+  const Duration slack = request.deadline.at - request.deadline.clock.now();
+  if (slack <= Duration::zero()) {
+    return Error(Status::deadline_exceeded, "the deadline passed before it was queued");
+  }
+  if (options_.infeasible == Infeasible::keep || bucket.rows == 0) return std::nullopt;
+  const std::size_t best = bucket.costs.best_size(options_.max_rows);
+  if (best == 0) return std::nullopt;
+  const std::size_t batches = (bucket.rows / best) / slots_.places();
+  const Duration before = static_cast<std::int64_t>(batches) * bucket.costs.mean(best);
+  const Duration own = bucket.costs.p95(std::min<std::size_t>(best, bucket.rows + request.rows));
+  if (before + own <= slack) return std::nullopt;
+  return Error(Status::resource_exhausted,
+               std::to_string(bucket.rows) +
+                   " rows are queued before it: expected an answer within " +
+                   std::to_string(slack.count()) + " ns, it would take " +
+                   std::to_string((before + own).count()));
+}
+
+/// The bucket of this kind; null where there are as many as may be and all are in use.
+template <class In, class Out, BatchPolicy Policy>
+auto Batcher<In, Out, Policy>::bucket_of(const Kind& kind) -> Bucket* {
+  if (latest_ != nullptr && latest_->kind == kind) return latest_;
+  Bucket* oldest = nullptr;
+  for (const auto& bucket : buckets_) {
+    if (bucket->kind == kind) return bucket.get();
+    const bool in_use = bucket->rows != 0 || bucket->running != 0;
+    if (!in_use && (oldest == nullptr || bucket->used < oldest->used)) oldest = bucket.get();
+  }
+  if (buckets_.size() < options_.max_kinds) {
+    oldest = buckets_.emplace_back(std::make_unique<Bucket>()).get();
+  } else if (oldest == nullptr) {
+    return nullptr;
+  }
+  oldest->kind = kind;
+  oldest->costs = first_costs_;
+  return oldest;
+}
+
+template <class In, class Out, BatchPolicy Policy>
+void Batcher<In, Out, Policy>::enqueue(Request& request, Bucket& bucket, std::int32_t priority) {
+  if (bucket.rows == 0) bucket.forget_lanes();
+  request.number = ++arrivals_;
+  bucket.used = arrivals_;
+  Lane& lane = bucket.lane_of(priority);
+  if (bucket.lanes.size() > 1) note_time(request, bucket);
+  lane.insert(request);
+  bucket.rows += request.rows;
+  queued_rows_ += request.rows;
+  queued_bytes_ += request.rows * request.row_bytes;
+  slots_.queued(request.rows);
+  if (!request.deadline.is_never()) ++deadlines_;
+  ++statistics_.requests;
+}
+
+/// Where priorities compete, everybody's waiting counts from now at the latest.
+template <class In, class Out, BatchPolicy Policy>
+void Batcher<In, Out, Policy>::note_time(Request& request, Bucket& bucket) {
+  if (request.since == TimePoint()) request.since = time_now();
+  for (const auto& lane : bucket.lanes) {
+    for (Queued* one = lane->last; one != nullptr && one->since == TimePoint(); one = one->before) {
+      one->since = request.since;
+    }
+  }
+}
+
+/// Takes what is left of a request out of the queue.
+template <class In, class Out, BatchPolicy Policy>
+void Batcher<In, Out, Policy>::dequeue(Request& request, Bucket& bucket) {
+  const std::size_t rows = request.left();
+  request.lane->remove(request);
+  bucket.rows -= rows;
+  queued_rows_ -= rows;
+  queued_bytes_ -= rows * request.row_bytes;
+  slots_.unqueued(rows);
+  if (!request.deadline.is_never()) --deadlines_;
+}
+
+/// A stop was requested: what of the request still queues is answered.
+template <class In, class Out, BatchPolicy Policy>
+void Batcher<In, Out, Policy>::cancel(void* batcher, Request& request) noexcept {
+  auto& self = *static_cast<Batcher*>(batcher);
+  const std::shared_ptr<Batcher> keep = self.shared_from_this();
+  Lock lock(self.mutex_);
+  request.stopped = true;
+  if (request.lane == nullptr) return;
+  Bucket* bucket = nullptr;
+  for (const auto& one : self.buckets_) {
+    for (const auto& lane : one->lanes) {
+      if (lane.get() == request.lane) bucket = one.get();
+    }
+  }
+  const std::size_t rows = request.left();
+  const RowIndex first = request.taken;
+  self.statistics_.cancelled += rows;
+  self.dequeue(request, *bucket);
+  request.taken = request.rows;
+  const Error error = within(self.child_.name(), Error(Status::cancelled, "a stop was requested"));
+  std::optional<Answer<Out>> answer = request.add(first, Outcomes<Out>::failed(rows, error));
+  const bool dead = answer.has_value() && request.running == 0;
+  lock.unlock();
+  if (dead) request.destroy();
+  if (answer.has_value()) answer->done(std::move(answer->outcomes));
+}
+
+/// Drops the requests at the head of a bucket that can no longer be in time. One hopeless row in
+/// sixteen is computed all the same: what is known of its cost may be out of date.
+template <class In, class Out, BatchPolicy Policy>
+void Batcher<In, Out, Policy>::drop_late(Bucket& bucket, TimePoint now,
+                                         std::vector<Answer<Out>>& answers,
+                                         std::vector<Request*>& dead) {
+  while (Queued* first = most_urgent(bucket, now, options_.ageing)) {
+    auto& request = static_cast<Request&>(*first);
+    if (request.deadline.is_never()) return;
+    const Duration slack = request.deadline.at - request.deadline.clock.now();
+    const std::size_t best = bucket.costs.best_size(options_.max_rows);
+    const std::size_t rows = std::min(bucket.rows, best == 0 ? options_.max_rows : best);
+    const bool passed = slack <= Duration::zero();
+    const bool hopeless = options_.infeasible == Infeasible::drop && slack < bucket.costs.p95(rows);
+    if (!passed && (!hopeless || ++late_ % 16 == 0)) return;
+    const std::size_t left = request.left();
+    const RowIndex at = request.taken;
+    statistics_.expired += left;
+    dequeue(request, bucket);
+    request.taken = request.rows;
+    const Error error =
+        Error(Status::deadline_exceeded,
+              child_.name() + (passed ? ": the deadline passed while it was queued"
+                                      : ": no longer expected to be in time when its turn came"));
+    auto answer = request.add(at, Outcomes<Out>::failed(left, error));
+    if (!answer.has_value()) continue;
+    answers.push_back(*std::move(answer));
+    if (request.running == 0) dead.push_back(&request);
+  }
+}
+
+/// Answers everything that queues. Gives the lock up.
+template <class In, class Out, BatchPolicy Policy>
+void Batcher<In, Out, Policy>::fail_all(Lock& lock, const Error& error) {
+  std::vector<Answer<Out>> answers;
+  std::vector<Request*> dead;
+  for (const auto& bucket : buckets_) {
+    while (Queued* first = most_urgent(*bucket, TimePoint(), Duration::zero())) {
+      auto& request = static_cast<Request&>(*first);
+      const std::size_t left = request.left();
+      const RowIndex at = request.taken;
+      dequeue(request, *bucket);
+      request.taken = request.rows;
+      auto answer = request.add(at, Outcomes<Out>::failed(left, error));
+      if (!answer.has_value()) continue;
+      answers.push_back(*std::move(answer));
+      if (request.running == 0) dead.push_back(&request);
+    }
+  }
+  lock.unlock();
+  for (Request* request : dead) request->destroy();
+  for (Answer<Out>& answer : answers) answer.done(std::move(answer.outcomes));
+}
+
+}  // namespace galley::inline v1::detail

@@ -1,0 +1,263 @@
+// Batcher: the queue behind `batched`, and the tasks that run its batches.
+#pragma once
+
+#include <galley/compose/batching/options.hpp>
+#include <galley/compose/batching/request.hpp>
+#include <galley/compose/batching/slots.hpp>
+#include <galley/core/node.hpp>
+#include <galley/core/servable.hpp>
+
+#include <algorithm>
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <limits>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <span>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace galley::inline v1::detail {
+
+/// The state of one `batched` node: shared by the node, and by its tasks while they are posted.
+///
+/// *Who looks.* A runner is a task that takes batches from the queue until there is none to take.
+/// Whoever adds to the queue, or gives a place back, wakes an idle runner unless one is looking
+/// already; a runner that closes a batch wakes the next one if rows are left for it; and a runner
+/// becomes idle only where a last look under the lock finds nothing to do. So no row is forgotten.
+///
+/// *Locks.* One mutex. Under it the policy is called and nothing else that is not ours; answers are
+/// given, stop callbacks are destroyed and tasks are posted without it.
+template <class In, class Out, BatchPolicy Policy>
+class Batcher : public std::enable_shared_from_this<Batcher<In, Out, Policy>> {
+ public:
+  using Request = BatchRequest<In, Out>;
+
+  Batcher(Executor executor, Servable<In, Out> child, const BatchOptions& options, Policy policy);
+  Batcher(const Batcher&) = delete;
+  Batcher& operator=(const Batcher&) = delete;
+
+  const Executor& executor() const noexcept { return executor_; }
+  const Servable<In, Out>& child() const noexcept { return child_; }
+
+  void submit(Rows<In> rows, const BatchContext& context, Frame& frame, BatchCompletion<Out> done);
+
+  /// True for a caller who is to run its batch itself, with `serve_inline`.
+  bool enter_inline() noexcept {
+    return caller_runs_.load(std::memory_order_relaxed) && slots_.enter_inline();
+  }
+  Outcomes<Out> serve_inline(const Batch<In>& batch, const BatchContext& context);
+
+  void describe(Description& description) const;
+  Result<void> control(ControlRequest& request);
+
+ private:
+  using Lock = std::unique_lock<std::mutex>;
+  using Part = BatchPart<In, Out>;
+
+  /// What rows have in common that may share a batch.
+  struct Kind {
+    RowKind<In> rows = {};
+    bool keys = false;
+    const Pins* pins = nullptr;
+    friend bool operator==(const Kind&, const Kind&) = default;
+  };
+  struct Bucket : BucketBase {
+    Kind kind;
+    std::size_t running = 0;
+  };
+
+  /// How often who closes a batch has yielded for it, and how many rows there were before the last.
+  struct Looks {
+    unsigned yields = 0;
+    std::size_t rows_before = 0;
+  };
+
+  struct Runner : Task {
+    explicit Runner(Batcher& owner) noexcept : Task(dispatch), batcher(owner) {}
+    static void dispatch(Task& task, Call call) noexcept;
+
+    Batcher& batcher;
+    // Its own thread's while it is active.
+    std::shared_ptr<Batcher> keep;
+    Gathered<In> gathered;
+    MergedContext context;
+    // Under the lock.
+    bool active = false;
+    bool computing = false;
+    bool stolen = false;  // answered by a shutdown
+    std::vector<Part> parts;
+    Looks looks;
+  };
+
+  struct Timer : TimedTask {
+    explicit Timer(Batcher& owner) noexcept : TimedTask(dispatch), batcher(owner) {}
+    static void dispatch(Task& task, Task::Call call) noexcept;
+
+    Batcher& batcher;
+    std::shared_ptr<Batcher> keep;
+    bool posted = false;                  // under the lock
+    TimePoint due_at = TimePoint::max();  // under the lock
+  };
+
+  /// A bucket and what is to be done with it.
+  struct Choice {
+    Bucket* bucket = nullptr;
+    BatchDecision decision = {};
+  };
+
+  // ---- batching/admission.hpp: entering and leaving the queue
+  std::optional<Error> refusal(const Request& request);
+  std::optional<Error> too_late(const Request& request, const Bucket& bucket) const;
+  Bucket* bucket_of(const Kind& kind);
+  void enqueue(Request& request, Bucket& bucket, std::int32_t priority);
+  void note_time(Request& request, Bucket& bucket);
+  void dequeue(Request& request, Bucket& bucket);
+  static void cancel(void* batcher, Request& request) noexcept;
+  void fail_all(Lock& lock, const Error& error);
+  void drop_late(Bucket& bucket, TimePoint now, std::vector<Answer<Out>>& answers,
+                 std::vector<Request*>& dead);
+
+  // ---- batching/wake.hpp: who looks at the queue, and what the policy makes of it
+  bool needs_time() const noexcept { return policy_waits_.load(std::memory_order_relaxed); }
+  TimePoint time_now() const { return executor_.now().at; }
+  BatchView view_of(const Bucket& bucket, TimePoint now, const Looks& looks) const;
+  BatchDecision decide(const Bucket& bucket, TimePoint now, const Looks& looks) const;
+  Choice choose(TimePoint now, const Looks& looks) const;
+  bool looks_at_time() const;
+  Runner* runner_to_wake();
+  Runner* runner_for(const Bucket& bucket);
+  void wake(Runner* runner);
+  void finish(Runner& runner);
+  void overdue(Runner& runner);
+  void abandon(Runner& runner);
+  void arm(Lock& lock, TimePoint due);
+
+  // ---- batching/take.hpp: which rows go
+  void take(Runner& runner, Bucket& bucket, std::size_t rows);
+  std::size_t takeable(const Request& request, std::vector<Key>& seen, std::vector<Key>& blocked);
+  void take_in_sequence(Runner& runner, Bucket& bucket, std::size_t rows);
+  void take_part(Runner& runner, Bucket& bucket, Request& request, std::size_t count);
+
+  // ---- batching/run.hpp: computing and answering
+  bool run_batch(Runner& runner);
+  void yield_for(Runner& runner, Bucket& bucket, Lock& lock);
+  Outcomes<Out> compute(Runner& runner, Bucket& bucket);
+  void deliver(Runner& runner, Bucket& bucket, Outcomes<Out> outcomes, Duration took);
+  Outcomes<Out> serve_in_slices(const Batch<In>& batch, const BatchContext& context);
+  std::size_t next_slice(const Batch<In>& batch, std::size_t rows);
+
+  const Executor executor_;
+  const Servable<In, Out> child_;
+  const bool stateful_;
+  Slots slots_;
+  // Copies of what is under the lock, for who does not take it. Relaxed: each stands alone.
+  std::atomic<bool> caller_runs_;
+  std::atomic<bool> policy_waits_;
+
+  mutable std::mutex mutex_;
+  BatchOptions options_;
+  Policy policy_;
+  BatchStatistics statistics_;
+  std::vector<std::unique_ptr<Bucket>> buckets_;
+  std::vector<std::unique_ptr<Runner>> runners_;
+  Timer timer_;
+  std::size_t looking_ = 0;  // active runners that hold no batch
+  std::size_t queued_rows_ = 0;
+  std::size_t queued_bytes_ = 0;
+  std::size_t deadlines_ = 0;  // queued requests that have one
+  std::uint64_t arrivals_ = 0;
+  std::uint64_t flush_until_ = 0;  // requests before this number wait for nothing
+  std::uint64_t batches_ = 0;
+  std::uint64_t late_ = 0;  // rows found hopeless
+  YieldCost yield_;
+  bool admits_ = true;
+  bool arming_ = false;
+  TimePoint wanted_ = TimePoint::max();
+  CostTable first_costs_;     // what a new bucket begins with
+  Bucket* latest_ = nullptr;  // the bucket that a batch ran of last
+};
+
+// ---- implementation ----------------------------------------------------------------------------
+
+template <class In, class Out, BatchPolicy Policy>
+Batcher<In, Out, Policy>::Batcher(Executor executor, Servable<In, Out> child,
+                                  const BatchOptions& options, Policy policy)
+    : executor_(std::move(executor)),
+      child_(std::move(child)),
+      stateful_(child_.traits().stateful),
+      slots_(stateful_                  ? 1
+             : options.max_running == 0 ? std::max<std::size_t>(1, executor_.concurrency())
+                                        : options.max_running),
+      caller_runs_(options.caller_runs == CallerRuns::when_idle),
+      policy_waits_(policy.max_wait() > Duration::zero()),
+      options_(options),
+      policy_(std::move(policy)),
+      timer_(*this) {
+  for (std::size_t i = 0; i < slots_.places(); ++i) {
+    runners_.push_back(std::make_unique<Runner>(*this));
+  }
+}
+
+template <class In, class Out, BatchPolicy Policy>
+void Batcher<In, Out, Policy>::describe(Description& description) const {
+  const Lock lock(mutex_);
+  description.options.emplace_back("max_rows", std::to_string(options_.max_rows));
+  description.options.emplace_back("max_queued_rows", std::to_string(options_.max_queued_rows));
+  description.options.emplace_back("max_running", std::to_string(slots_.places()));
+  description.options.emplace_back("policy", galley::type_name<Policy>());
+}
+
+template <class In, class Out, BatchPolicy Policy>
+Result<void> Batcher<In, Out, Policy>::control(ControlRequest& request) {
+  if (auto* set = request.as<SetBatchOptions>()) {
+    GALLEY_TRY(check_batchable(child_.traits(), set->options));
+    const Lock lock(mutex_);
+    options_ = set->options;
+    caller_runs_.store(options_.caller_runs == CallerRuns::when_idle, std::memory_order_relaxed);
+    return {};
+  }
+  Lock lock(mutex_);
+  if (auto* statistics = request.as<BatchStatistics>()) {
+    *statistics = statistics_;
+    statistics->inline_runs = slots_.inline_runs();
+    statistics->queued_rows = queued_rows_;
+  } else if (auto* get = request.as<BatchPolicyOf<Policy>>()) {
+    get->policy = policy_;
+  } else if (auto* put = request.as<SetBatchPolicy<Policy>>()) {
+    policy_ = put->policy;
+    policy_waits_.store(policy_.max_wait() > Duration::zero(), std::memory_order_relaxed);
+  } else if (auto* drain = request.as<DrainBatches>()) {
+    admits_ = drain->admit == DrainBatches::Admit::all;
+    drain->left = queued_rows_;
+    for (const auto& runner : runners_) {
+      if (!runner->computing) continue;
+      for (const Part& part : runner->parts) drain->left += part.count;
+    }
+  } else if (auto* profile = request.as<BatchProfile>()) {
+    if (latest_ != nullptr) profile->costs = latest_->costs.profile();
+  } else if (auto* begin = request.as<SetBatchProfile>()) {
+    GALLEY_TRY(CostTable table, CostTable::of_profile(begin->costs));
+    for (const auto& bucket : buckets_) bucket->costs = table;
+    first_costs_ = std::move(table);
+  } else if (request.as<FlushBatches>() == nullptr) {
+    return Error(Status::unimplemented, "a batched servable does not know the request " +
+                                            std::string(request.type_name()));
+  } else {
+    flush_until_ = arrivals_ + 1;
+  }
+  Runner* const runner = runner_to_wake();  // a change may let a batch go
+  lock.unlock();
+  wake(runner);
+  return {};
+}
+
+}  // namespace galley::inline v1::detail
+
+#include <galley/compose/batching/admission.hpp>
+#include <galley/compose/batching/run.hpp>
+#include <galley/compose/batching/take.hpp>
+#include <galley/compose/batching/wake.hpp>

@@ -1,0 +1,123 @@
+// What waits for a batch: requests in lanes of one priority, lanes in buckets of one kind of row.
+#pragma once
+
+#include <galley/core/assert.hpp>
+#include <galley/core/rows.hpp>
+#include <galley/core/time.hpp>
+#include <galley/policy/batch.hpp>
+#include <galley/policy/cost_table.hpp>
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <utility>
+#include <vector>
+
+namespace galley::inline v1::detail {
+
+struct Lane;
+
+/// A request that waits: the part of it that the queue goes by. Under the batcher's lock.
+struct Queued {
+  Queued* next = nullptr;
+  Queued* before = nullptr;
+  Lane* lane = nullptr;  ///< Null when it does not wait.
+  RowIndex rows = 0;     ///< In all.
+  RowIndex taken = 0;    ///< Of these, in batches already.
+  std::size_t row_bytes = 0;
+  std::uint64_t number = 0;  ///< In the order of arrival.
+  Instant deadline = {};
+  TimePoint since = {};  ///< When it came, where anybody asks for that.
+
+  std::size_t left() const noexcept { return rows - taken; }
+};
+
+/// Requests of one priority, the most urgent first: by deadline where there are any, else as they
+/// came.
+struct Lane {
+  std::int32_t priority = 0;
+  Queued* first = nullptr;
+  Queued* last = nullptr;
+
+  void insert(Queued& request) noexcept {
+    Queued* after = last;
+    while (after != nullptr && request.deadline < after->deadline) after = after->before;
+    request.before = after;
+    request.next = after != nullptr ? after->next : first;
+    (request.next != nullptr ? request.next->before : last) = &request;
+    (after != nullptr ? after->next : first) = &request;
+    request.lane = this;
+  }
+
+  void remove(Queued& request) noexcept {
+    GALLEY_ASSERT(request.lane == this);
+    (request.next != nullptr ? request.next->before : last) = request.before;
+    (request.before != nullptr ? request.before->next : first) = request.next;
+    request.next = request.before = nullptr;
+    request.lane = nullptr;
+  }
+};
+
+/// Rows that may share a batch, and what such batches cost.
+struct BucketBase {
+  std::vector<std::unique_ptr<Lane>> lanes;  ///< The highest priority first.
+  std::size_t rows = 0;                      ///< That wait.
+  CostTable costs = {};
+  std::uint64_t used = 0;  ///< The number of the last request that came here.
+
+  Lane& lane_of(std::int32_t priority) {
+    const auto at = std::find_if(lanes.begin(), lanes.end(), [priority](const auto& lane) {
+      return lane->priority <= priority;
+    });
+    if (at != lanes.end() && (*at)->priority == priority) return **at;
+    return **lanes.insert(at, std::make_unique<Lane>(Lane{.priority = priority}));
+  }
+
+  /// Lets go of the lanes of priorities that nobody waits at, but for one.
+  void forget_lanes() {
+    std::erase_if(lanes, [this](const auto& lane) {
+      return lane->first == nullptr && lanes.size() > 1 && &lane != &lanes.front();
+    });
+  }
+};
+
+/// How urgent a request is beside others: its priority, raised by one for every `ageing` it has
+/// waited, then its deadline, then its arrival.
+struct Urgency {
+  std::int64_t priority = 0;
+  TimePoint deadline = TimePoint::max();
+  std::uint64_t number = 0;
+
+  static Urgency of(const Queued& request, TimePoint now, Duration ageing) noexcept {
+    const std::int64_t waited =
+        request.since == TimePoint() || ageing <= Duration::zero()
+            ? 0
+            : (now - request.since).count() / std::max<std::int64_t>(ageing.count(), 1);
+    return {request.lane->priority + std::max<std::int64_t>(waited, 0), request.deadline.at,
+            request.number};
+  }
+
+  bool before(const Urgency& other) const noexcept {
+    if (priority != other.priority) return priority > other.priority;
+    if (deadline != other.deadline) return deadline < other.deadline;
+    return number < other.number;
+  }
+};
+
+/// The first request of a bucket to go: the most urgent of its lanes' first ones. Null when it is
+/// empty.
+inline Queued* most_urgent(const BucketBase& bucket, TimePoint now, Duration ageing) noexcept {
+  Queued* best = nullptr;
+  Urgency best_urgency;
+  for (const auto& lane : bucket.lanes) {
+    if (lane->first == nullptr) continue;
+    const Urgency urgency = Urgency::of(*lane->first, now, ageing);
+    if (best != nullptr && !urgency.before(best_urgency)) continue;
+    best = lane->first;
+    best_urgency = urgency;
+  }
+  return best;
+}
+
+}  // namespace galley::inline v1::detail

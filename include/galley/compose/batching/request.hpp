@@ -1,0 +1,126 @@
+// A request in the queue of a batcher, and what a batch is made of.
+#pragma once
+
+#include <galley/compose/batching/gather.hpp>
+#include <galley/compose/batching/queue.hpp>
+#include <galley/core/completion.hpp>
+#include <galley/core/context.hpp>
+#include <galley/core/frame.hpp>
+
+#include <algorithm>
+#include <cstddef>
+#include <optional>
+#include <span>
+#include <stop_token>
+#include <utility>
+#include <vector>
+
+namespace galley::inline v1::detail {
+
+/// Outcomes on their way to who is owed them, to be handed over with no lock held.
+template <class Out>
+struct Answer {
+  BatchCompletion<Out> done;
+  Outcomes<Out> outcomes;
+};
+
+/// A request of a batcher, in its frame. It goes when it is answered and no batch holds rows of it.
+template <class In, class Out>
+struct BatchRequest : Queued {
+  /// The outcomes of some of its rows.
+  struct Piece {
+    RowIndex first;
+    Outcomes<Out> outcomes;
+  };
+  /// What a stop does; see `Batcher::cancel`.
+  struct OnStop {
+    void (*cancel)(void* batcher, BatchRequest& request) noexcept;
+    void* batcher;
+    BatchRequest* request;
+    void operator()() const noexcept { cancel(batcher, *request); }
+  };
+
+  BatchRequest(Rows<In> batch, const BatchContext& request, Frame& memory,
+               BatchCompletion<Out> owed)
+      : values(std::move(batch)), frame(memory), done(std::move(owed)) {
+    rows = static_cast<RowIndex>(values.size());
+    context.assign(request);
+    if (request.is_single()) deadline = request.context().deadline;
+  }
+
+  /// Adds the outcomes of some rows; the answer, once there are those of all.
+  std::optional<Answer<Out>> add(RowIndex first, Outcomes<Out> outcomes) {
+    answered += static_cast<RowIndex>(outcomes.size());
+    pieces.push_back({first, std::move(outcomes)});
+    if (answered != rows) return std::nullopt;
+    std::sort(pieces.begin(), pieces.end(),
+              [](const Piece& a, const Piece& b) { return a.first < b.first; });
+    std::vector<Outcomes<Out>> parts;
+    parts.reserve(pieces.size());
+    for (Piece& piece : pieces) parts.push_back(std::move(piece.outcomes));
+    return Answer<Out>{std::move(done), joined(std::span(parts))};
+  }
+
+  /// Ends it; nobody may name it any more. Not under a lock: it waits for a stop's callback.
+  void destroy() noexcept {
+    const FrameRef keep = std::move(frame);
+    this->~BatchRequest();
+  }
+
+  Rows<In> values;
+  OwnedBatchContext context;  // the child's, who may go on with it after a shutdown's answer
+  FrameRef frame;
+  BatchCompletion<Out> done;
+  std::optional<std::stop_callback<OnStop>> on_stop;
+
+  // Under the batcher's lock.
+  std::vector<Piece> pieces;
+  RowIndex answered = 0;
+  RowIndex running = 0;  // batches that hold rows of it
+  bool stopped = false;
+};
+
+/// Some rows of a request, in a batch.
+template <class In, class Out>
+struct BatchPart {
+  BatchRequest<In, Out>* request;
+  RowIndex first;
+  RowIndex count;
+
+  bool is_whole() const noexcept { return count == request->rows; }
+};
+
+/// The contexts and keys of a merged batch.
+class MergedContext {
+ public:
+  void clear() {
+    runs_.clear();
+    keys_.clear();
+  }
+
+  /// Rows `first` to `first + count - 1` of a request go next.
+  void add(const BatchContext& request, std::size_t first, std::size_t count) {
+    const std::span<const Key> keys = request.keys();
+    if (!keys.empty()) {
+      const auto part = keys.subspan(first, count);
+      keys_.insert(keys_.end(), part.begin(), part.end());
+    }
+    for (const RequestRun& run : request.runs()) {
+      const std::size_t skipped = std::min<std::size_t>(first, run.rows);
+      const std::size_t taken = std::min<std::size_t>(count, run.rows - skipped);
+      first -= skipped;
+      count -= taken;
+      if (taken != 0) runs_.push_back({run.context, static_cast<RowIndex>(taken)});
+    }
+  }
+
+  BatchContext view(const std::shared_ptr<const Pins>* pins) const {
+    return BatchContext(runs_, keys_, nullptr, pins);
+  }
+
+ private:
+  std::vector<RequestRun> runs_;
+  std::vector<Key> keys_;
+};
+
+}  // namespace galley::inline v1::detail

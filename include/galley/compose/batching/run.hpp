@@ -1,0 +1,220 @@
+// How a batch is run and its rows are answered, on a worker or by a caller.
+#pragma once
+
+#include <galley/compose/batching/batcher.hpp>
+
+namespace galley::inline v1::detail {
+
+/// Lets other threads go first, and notes what that cost and brought. Locked on both ends.
+template <class In, class Out, BatchPolicy Policy>
+void Batcher<In, Out, Policy>::yield_for(Runner& runner, Bucket& bucket, Lock& lock) {
+  const std::size_t before = bucket.rows;
+  lock.unlock();
+  const TimePoint start = time_now();
+  executor_.yield();
+  const Duration took = time_now() - start;
+  lock.lock();
+  const std::size_t came = bucket.rows > before ? bucket.rows - before : 0;
+  if (runner.looks.yields == 0) {
+    yield_.took += (took - yield_.took) / 8;
+    yield_.brought_16 = (7 * yield_.brought_16 + 16 * came + 4) / 8;
+  }
+  runner.looks = {runner.looks.yields + 1, before};
+  ++statistics_.yields;
+}
+
+/// Takes a batch, runs it and answers. False where there is none to take now.
+template <class In, class Out, BatchPolicy Policy>
+bool Batcher<In, Out, Policy>::run_batch(Runner& runner) {
+  std::vector<Answer<Out>> late;
+  std::vector<Request*> dead;
+  Bucket* bucket = nullptr;
+  Lock lock(mutex_);
+  runner.looks = Looks();
+  for (;;) {
+    const TimePoint now = looks_at_time() ? time_now() : TimePoint();
+    if (deadlines_ != 0) {
+      for (const auto& one : buckets_) drop_late(*one, now, late, dead);
+    }
+    const Choice choice = choose(now, runner.looks);
+    bucket = choice.bucket;
+    if (bucket == nullptr) break;
+    if (choice.decision.act == BatchDecision::Act::yield) {
+      yield_for(runner, *bucket, lock);
+      continue;
+    }
+    if (choice.decision.act == BatchDecision::Act::wait) {
+      arm(lock, now + choice.decision.wait);
+      bucket = nullptr;
+    } else if (!slots_.enter()) {
+      bucket = nullptr;  // taken by callers; the first of them to leave sends a worker
+    } else {
+      if (stateful_) {
+        take_in_sequence(runner, *bucket, choice.decision.rows);
+      } else {
+        take(runner, *bucket, choice.decision.rows);
+      }
+      ++statistics_.closed[static_cast<std::size_t>(choice.decision.reason)];
+    }
+    break;
+  }
+  Runner* other = nullptr;
+  if (bucket != nullptr) {
+    ++batches_;
+    ++bucket->running;
+    latest_ = bucket;
+    runner.computing = true;
+    --looking_;
+    other = runner_to_wake();
+  }
+  lock.unlock();
+  wake(other);
+  for (Request* request : dead) request->destroy();
+  for (Answer<Out>& answer : late) answer.done(std::move(answer.outcomes));
+  if (bucket == nullptr) return !late.empty();
+  const TimePoint start = time_now();
+  Outcomes<Out> outcomes = compute(runner, *bucket);
+  deliver(runner, *bucket, std::move(outcomes), time_now() - start);
+  return true;
+}
+
+template <class In, class Out, BatchPolicy Policy>
+Outcomes<Out> Batcher<In, Out, Policy>::compute(Runner& runner, Bucket& bucket) {
+  const std::vector<Part>& parts = runner.parts;
+  if (parts.size() == 1 && parts.front().is_whole()) {
+    Request& request = *parts.front().request;
+    return child_.serve_batch(Batch<In>::last_use(request.values), request.context.view());
+  }
+  const BatchContext first = parts.front().request->context.view();
+  runner.context.clear();
+  std::size_t rows = 0;
+  for (const Part& part : parts) {
+    rows += part.count;
+    runner.context.add(part.request->context.view(), part.first, part.count);
+  }
+  Batch<In> batch;
+  if (parts.size() == 1) {
+    const Part& part = parts.front();
+    batch = runner.gathered.only(part.request->values, part.first, part.count);
+  } else {
+    runner.gathered.begin(bucket.kind.rows, rows);
+    for (const Part& part : parts) {
+      runner.gathered.add(part.request->values, part.first, part.count);
+    }
+    batch = runner.gathered.batch();
+  }
+  Outcomes<Out> outcomes = child_.serve_batch(batch, runner.context.view(first.shared_pins()));
+  runner.gathered.clear();
+  if (outcomes.answers(rows)) return outcomes;
+  return Outcomes<Out>::failed(rows, within(child_.name(), miscounted(outcomes.size(), rows)));
+}
+
+/// Hands each request its outcomes, with no lock held.
+template <class In, class Out, BatchPolicy Policy>
+void Batcher<In, Out, Policy>::deliver(Runner& runner, Bucket& bucket, Outcomes<Out> outcomes,
+                                       Duration took) {
+  slots_.leave();
+  std::vector<Part> parts;
+  Lock lock(mutex_);
+  parts.swap(runner.parts);
+  const bool stolen = std::exchange(runner.stolen, false);
+  runner.computing = false;
+  ++looking_;
+  --bucket.running;
+  const std::size_t rows = outcomes.size();
+  statistics_.compute_time += took;
+  statistics_.rows += rows;
+  ++statistics_.batches;
+  if (outcomes.all_ok()) bucket.costs.observe(rows, took);
+  lock.unlock();
+  std::size_t first = 0;
+  for (const Part& part : parts) {
+    Request& request = *part.request;
+    Outcomes<Out> own = outcomes_out(outcomes, first, part.count);
+    first += part.count;
+    if (part.is_whole()) {
+      BatchCompletion<Out> done = std::move(request.done);
+      request.destroy();
+      if (!stolen) done(std::move(own));
+      continue;
+    }
+    std::optional<Answer<Out>> answer;
+    lock.lock();
+    if (!stolen) answer = request.add(part.first, std::move(own));
+    const bool dead = --request.running == 0 && request.answered == request.rows;
+    lock.unlock();
+    if (dead) request.destroy();
+    if (answer.has_value()) answer->done(std::move(answer->outcomes));
+  }
+  parts.clear();
+  lock.lock();
+  runner.parts.swap(parts);  // its memory, for the next batch
+  lock.unlock();
+}
+
+/// A caller's own batch, on its thread. One row in sixteen is timed; of more rows, each slice.
+template <class In, class Out, BatchPolicy Policy>
+Outcomes<Out> Batcher<In, Out, Policy>::serve_inline(const Batch<In>& batch,
+                                                     const BatchContext& context) {
+  constexpr std::uint64_t timed_every = 16;
+  const bool timed = batch.size() > 1 || slots_.inline_runs() % timed_every == 0;
+  Outcomes<Out> outcomes =
+      timed ? serve_in_slices(batch, context) : child_.serve_batch(batch, context);
+  if (slots_.leave_inline()) [[unlikely]] {
+    Lock lock(mutex_);
+    Runner* const runner = runner_to_wake();
+    lock.unlock();
+    wake(runner);
+  }
+  return outcomes;
+}
+
+/// How many of the last `rows` rows of a caller's batch go next.
+template <class In, class Out, BatchPolicy Policy>
+std::size_t Batcher<In, Out, Policy>::next_slice(const Batch<In>& batch, std::size_t rows) {
+  const Bucket* const bucket = bucket_of(Kind{RowKind<In>::of(batch)});
+  const std::size_t most = std::min(rows, options_.max_rows);
+  if (bucket == nullptr) return most;
+  BatchView view;
+  view.rows = rows;
+  view.limit = options_.max_rows;
+  view.oldest = policy_.max_wait();
+  view.yields = std::numeric_limits<unsigned>::max();  // there is nobody to wait for
+  view.rows_before = rows;
+  view.number = ++batches_;
+  view.costs = &bucket->costs;
+  const BatchDecision decision = policy_.decide(view);
+  return decision.act == BatchDecision::Act::close ? decision.rows : most;
+}
+
+/// A caller's batch in slices that the policy would close, each timed.
+template <class In, class Out, BatchPolicy Policy>
+[[gnu::noinline]] Outcomes<Out> Batcher<In, Out, Policy>::serve_in_slices(
+    const Batch<In>& batch, const BatchContext& context) {
+  const Kind kind{RowKind<In>::of(batch)};
+  std::vector<Outcomes<Out>> pieces;
+  MergedContext part;
+  Lock lock(mutex_);
+  for (std::size_t first = 0; first < batch.size();) {
+    const std::size_t count = next_slice(batch, batch.size() - first);
+    lock.unlock();
+    const bool whole = count == batch.size();
+    part.clear();
+    if (!whole) part.add(context, first, count);
+    const TimePoint start = time_now();
+    Outcomes<Out> outcomes =
+        whole ? child_.serve_batch(batch, context)
+              : child_.serve_batch(batch.slice(first, count), part.view(context.shared_pins()));
+    const Duration took = time_now() - start;
+    lock.lock();
+    Bucket* const bucket = bucket_of(kind);
+    if (bucket != nullptr && outcomes.all_ok()) bucket->costs.observe(count, took);
+    if (whole) return outcomes;
+    pieces.push_back(std::move(outcomes));
+    first += count;
+  }
+  lock.unlock();
+  return joined(std::span(pieces));
+}
+
+}  // namespace galley::inline v1::detail
