@@ -43,7 +43,8 @@ class Batcher : public std::enable_shared_from_this<Batcher<In, Out, Policy>> {
   const Executor& executor() const noexcept { return executor_; }
   const Servable<In, Out>& child() const noexcept { return child_; }
 
-  void submit(Rows<In> rows, const BatchContext& context, Frame& frame, BatchCompletion<Out> done);
+  void submit(Rows<In>&& rows, const BatchContext& context, Frame& frame,
+              BatchCompletion<Out>&& done);
 
   /// True for a caller who is to run its batch itself, with `serve_inline`.
   bool enter_inline() noexcept {

@@ -40,11 +40,13 @@ struct BatchRequest : Queued {
     void operator()() const noexcept { cancel(batcher, *request); }
   };
 
-  BatchRequest(Rows<In> batch, const BatchContext& request, Frame& memory,
-               BatchCompletion<Out> owed)
-      : values(std::move(batch)), frame(memory), done(std::move(owed)) {
+  BatchRequest(Rows<In>&& batch, const BatchContext& request, Frame& memory,
+               BatchCompletion<Out>&& owed)
+      : values(std::move(batch)), frame(memory), done(std::move(owed)), context_(request) {
     rows = static_cast<RowIndex>(values.size());
-    context.assign(request);
+    const bool lasts = request.is_uniform() && request.shared_pins() == nullptr &&
+                       frame->context.holds(request.context());
+    if (!lasts) context_ = copy_.emplace().keep(request);
     if (request.is_single()) deadline = request.context().deadline;
   }
 
@@ -67,8 +69,11 @@ struct BatchRequest : Queued {
     this->~BatchRequest();
   }
 
+  /// Whose rows these are: valid as long as this, also for a child that goes on after a shutdown's
+  /// answer.
+  const BatchContext& context() const noexcept { return context_; }
+
   Rows<In> values;
-  OwnedBatchContext context;  // the child's, who may go on with it after a shutdown's answer
   FrameRef frame;
   BatchCompletion<Out> done;
   std::optional<std::stop_callback<OnStop>> on_stop;
@@ -78,6 +83,10 @@ struct BatchRequest : Queued {
   RowIndex answered = 0;
   RowIndex running = 0;  // batches that hold rows of it
   bool stopped = false;
+
+ private:
+  std::optional<OwnedBatchContext> copy_;  // where the frame does not hold the context itself
+  BatchContext context_;
 };
 
 /// Some rows of a request, in a batch.

@@ -83,14 +83,14 @@ Outcomes<Out> Batcher<In, Out, Policy>::compute(Runner& runner, Bucket& bucket) 
   const std::vector<Part>& parts = runner.parts;
   if (parts.size() == 1 && parts.front().is_whole()) {
     Request& request = *parts.front().request;
-    return child_.serve_batch(Batch<In>::last_use(request.values), request.context.view());
+    return child_.serve_batch(Batch<In>::last_use(request.values), request.context());
   }
-  const BatchContext first = parts.front().request->context.view();
+  const BatchContext first = parts.front().request->context();
   runner.context.clear();
   std::size_t rows = 0;
   for (const Part& part : parts) {
     rows += part.count;
-    runner.context.add(part.request->context.view(), part.first, part.count);
+    runner.context.add(part.request->context(), part.first, part.count);
   }
   Batch<In> batch;
   if (parts.size() == 1) {

@@ -50,7 +50,7 @@ void Batcher<In, Out, Policy>::take(Runner& runner, Bucket& bucket, std::size_t 
 template <class In, class Out, BatchPolicy Policy>
 std::size_t Batcher<In, Out, Policy>::takeable(const Request& request, std::vector<Key>& seen,
                                                std::vector<Key>& blocked) {
-  const std::span<const Key> keys = request.context.view().keys();
+  const std::span<const Key> keys = request.context().keys();
   if (keys.empty()) return request.left();
   const auto has = [](const std::vector<Key>& list, Key key) {
     return std::find(list.begin(), list.end(), key) != list.end();
