@@ -63,11 +63,8 @@ class ModeTrial {
       if (--left_ == 0) explore();
       return;
     }
-    if (++now_ < modes.size()) {
-      if (now_ == best_ && now_ + 1 < modes.size()) ++now_;  // its score is new
-      if (now_ != best_) return;
-    }
-    settle();
+    now_ = after(now_);
+    if (now_ == modes.size()) settle();
   }
 
  private:
@@ -92,9 +89,15 @@ class ModeTrial {
     calm_ = 0;
   }
 
+  /// The next mode to try: the best was measured all along.
+  std::size_t after(std::size_t mode) const noexcept {
+    ++mode;
+    return mode == best_ ? mode + 1 : mode;
+  }
+
   void explore() noexcept {
     exploring_ = true;
-    now_ = best_ == first_ ? first_ + 1 : first_;
+    now_ = best_ == first_ ? after(first_) : first_;
   }
 
   /// The best of all is kept; of those that are as good, the one that is first in order.

@@ -6,6 +6,7 @@
 #include <galley/compose/batching/slots.hpp>
 #include <galley/core/node.hpp>
 #include <galley/core/servable.hpp>
+#include <galley/policy/batch_mode.hpp>
 
 #include <algorithm>
 #include <atomic>
@@ -146,8 +147,9 @@ class Batcher : public std::enable_shared_from_this<Batcher<In, Out, Policy>> {
   // ---- batching/run.hpp: computing and answering
   bool run_batch(Runner& runner);
   void yield_for(Runner& runner, Bucket& bucket, Lock& lock);
+  void note_window(TimePoint now);
   Outcomes<Out> compute(Runner& runner, Bucket& bucket);
-  void deliver(Runner& runner, Bucket& bucket, Outcomes<Out> outcomes, Duration took);
+  void deliver(Runner& runner, Bucket& bucket, Outcomes<Out> outcomes, TimePoint start);
   Outcomes<Out> serve_in_slices(const Batch<In>& batch, const BatchContext& context);
   std::size_t next_slice(const Batch<In>& batch, std::size_t rows);
 
@@ -174,7 +176,13 @@ class Batcher : public std::enable_shared_from_this<Batcher<In, Out, Policy>> {
   std::uint64_t flush_until_ = 0;  // requests before this number wait for nothing
   std::uint64_t batches_ = 0;
   std::uint64_t late_ = 0;  // rows found hopeless
-  YieldCost yield_;
+
+  // The window of time that is being measured.
+  ModeTrial trial_;
+  TimePoint window_start_;
+  std::uint64_t window_rows_ = 0;    // answered by workers, and of callers all but their first
+  std::uint64_t window_inline_ = 0;  // callers' runs before it
+  bool window_contended_ = false;
   bool admits_ = true;
   bool arming_ = false;
   TimePoint wanted_ = TimePoint::max();
@@ -197,7 +205,8 @@ Batcher<In, Out, Policy>::Batcher(Executor executor, Servable<In, Out> child,
       policy_waits_(policy.max_wait() > Duration::zero()),
       options_(options),
       policy_(std::move(policy)),
-      timer_(*this) {
+      timer_(*this),
+      trial_(options.caller_runs == CallerRuns::when_idle) {
   for (std::size_t i = 0; i < slots_.places(); ++i) {
     runners_.push_back(std::make_unique<Runner>(*this));
   }
@@ -217,8 +226,11 @@ Result<void> Batcher<In, Out, Policy>::control(ControlRequest& request) {
   if (auto* set = request.as<SetBatchOptions>()) {
     GALLEY_TRY(check_batchable(child_.traits(), set->options));
     const Lock lock(mutex_);
+    if (options_.caller_runs != set->options.caller_runs) {
+      trial_ = ModeTrial(set->options.caller_runs == CallerRuns::when_idle);
+      caller_runs_.store(trial_.mode().caller_runs, std::memory_order_relaxed);
+    }
     options_ = set->options;
-    caller_runs_.store(options_.caller_runs == CallerRuns::when_idle, std::memory_order_relaxed);
     return {};
   }
   Lock lock(mutex_);

@@ -13,7 +13,7 @@ BatchView Batcher<In, Out, Policy>::view_of(const Bucket& bucket, TimePoint now,
   view.limit = options_.max_rows;
   view.yields = looks.yields;
   view.rows_before = looks.rows_before;
-  view.yield = yield_;
+  view.yielding_pays = trial_.mode().yields;
   view.number = batches_;
   view.costs = &bucket.costs;
   for (const auto& lane : bucket.lanes) {
