@@ -3,9 +3,11 @@
 
 #include <batching/cases.hpp>
 #include <batching/load.hpp>
+#include <rivals/yielding.hpp>
 
 #include <chrono>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace bench {
@@ -26,7 +28,15 @@ struct Contest {
   std::vector<double> rate;
   std::vector<double> plain_rate;
   std::vector<double> yielding_rate;
+  std::vector<std::pair<std::string, double>> mean_batch;
 };
+
+double mean_batch(const Model& model) {
+  galley::BatchStatistics statistics;
+  static_cast<void>(model.control("", statistics));
+  return static_cast<double>(statistics.rows) /
+         static_cast<double>(std::max<std::uint64_t>(statistics.batches, 1));
+}
 
 Contest contest(Report& report, const Subject& subject, std::size_t workers, std::size_t clients) {
   constexpr int rounds = 12;
@@ -34,7 +44,7 @@ Contest contest(Report& report, const Subject& subject, std::size_t workers, std
   galley::ThreadPool pool({.workers = workers});
   const BatchOptions queued{.caller_runs = CallerRuns::never};
   const Model plain = galley::batched(pool, subject.served, queued, LearnedCap{.max_yields = 0});
-  const Model yielding = galley::batched(pool, subject.served, queued);
+  const Model yielding = galley::batched(pool, subject.served, queued, Yielding{});
   const Model ours = galley::batched(pool, subject.served);
   report.check(ours.prepare().has_value(), subject.name + " could not be prepared");
   const auto load = [&](const Model& model) {
@@ -56,6 +66,9 @@ Contest contest(Report& report, const Subject& subject, std::size_t workers, std
     all.plain_rate.push_back(p.rows_per_second);
     all.yielding_rate.push_back(y.rows_per_second);
   }
+  all.mean_batch = {{"plain", mean_batch(plain)},
+                    {"yielding", mean_batch(yielding)},
+                    {"batched", mean_batch(ours)}};
   return all;
 }
 
@@ -99,6 +112,10 @@ void client_cases(Report& report, std::vector<Subject>& subjects) {
     }
     add(report, "-", name + ": plain", "throughput", {}, all.plain_rate, 1e-3, "k/s");
     add(report, "-", name + ": yielding", "throughput", {}, all.yielding_rate, 1e-3, "k/s");
+    for (const auto& [what, mean] : all.mean_batch) {
+      report.add({.id = "-", .name = name + ": " + what, .metric = "mean batch", .unit = "rows"},
+                 mean);
+    }
     add(report, "-", name + ": batched", "throughput", {}, all.rate, 1e-3, "k/s");
   }
 }
