@@ -1,5 +1,5 @@
-// The load harness on a small model of its own, to see both at work; with your servable in the place
-// of `model`, this is the program to measure it with: sh bench/run.sh load --arrivals bursty
+// The load harness on a small model of its own. With your servable in the place of `model`, this is
+// the program to measure it with: sh bench/run.sh load --arrivals bursty
 #include <galley/galley.hpp>
 #include <galley/load/command_line.hpp>
 
@@ -36,6 +36,7 @@ int main(int argc, char** argv) {
   }
   const std::vector<std::uint64_t> rows = {1, 2, 3, 5, 8};
   std::vector<std::uint64_t> right;
+  right.reserve(rows.size());
   for (const std::uint64_t row : rows) right.push_back(churn(row));
   return galley::load::run(
       model,

@@ -77,7 +77,7 @@ std::string statuses(const Run& run) {
   return object.text();
 }
 
-std::string json(const Run& run) {
+Object object_of(const Run& run) {
   const bool open = run.loop == Run::Loop::open;
   Object object;
   object.add("loop", std::string_view(open ? "open" : "closed"));
@@ -100,12 +100,17 @@ std::string json(const Run& run) {
         .add("generator_share", run.generator_share());
   }
   object.add_json("computed_by_sender", run.computed_by_sender ? "true" : "false");
-  return object.add("verdict", to_string(run.verdict)).add("why", run.why()).text();
+  object.add("verdict", to_string(run.verdict)).add_json("why", json(std::string_view(run.why())));
+  return object;
 }
 
-std::string json(const std::vector<Run>& runs) {
+/// A list of what `text_of` makes of each run, each on a line of its own.
+template <class TextOf>
+std::string list(const std::vector<Run>& runs, TextOf text_of) {
   std::string text;
-  for (const Run& run : runs) text += (text.empty() ? "\n    " : ",\n    ") + json(run);
+  for (const Run& run : runs) {
+    text.append(text.empty() ? "\n    " : ",\n    ").append(text_of(run));
+  }
   return "[" + text + "\n  ]";
 }
 
@@ -121,6 +126,10 @@ std::string json(const Machine& machine) {
 }  // namespace
 
 std::string to_json(const Sweep& sweep) {
+  const auto closed = [](const Run& run) { return object_of(run).text(); };
+  const auto open = [&](const Run& run) {
+    return object_of(run).add("share", sweep.share(run)).text();
+  };
   std::string text = "{\n";
   const auto member = [&text](std::string_view key, std::string_view value) {
     fmt::format_to(std::back_inserter(text), "  {}: {},\n", json(key), value);
@@ -135,9 +144,9 @@ std::string to_json(const Sweep& sweep) {
   member("capacity", json(sweep.capacity.rate));
   member("capacity_clients", json(sweep.capacity.clients));
   member("capacity_again", json(sweep.again.goodput()));
-  member("capacity_runs", json(sweep.capacity.runs));
-  member("again", json(sweep.again));
-  return text + "  \"points\": " + json(sweep.points) + "\n}\n";
+  member("capacity_runs", list(sweep.capacity.runs, closed));
+  member("again", object_of(sweep.again).text());
+  return text + "  \"points\": " + list(sweep.points, open) + "\n}\n";
 }
 
 }  // namespace galley::inline v1::load

@@ -1,7 +1,7 @@
 #include <galley/load/machine.hpp>
 
-#include <stdlib.h>
-
+#include <cstddef>
+#include <cstdlib>
 #include <fstream>
 #include <string>
 #include <thread>

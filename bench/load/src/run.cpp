@@ -43,7 +43,7 @@ struct Sum {
     run.lag = summarise(std::move(lags));
     run.latency = summarise(std::move(latencies));
     run.verdict = judge(run);
-    return std::move(run);
+    return run;
   }
 };
 
@@ -83,8 +83,8 @@ std::string Run::why() const {
       const double median = microseconds(latency.p50.value_or(Duration::zero()));
       const double late = microseconds(lag_p99);
       return fmt::format(
-          "the p99 of the generator's lag, {:.1f} us, is {:.1f} % of the median "
-          "latency, {:.1f} us; above {:.0f} % a run is void{}",
+          "the p99 of the lag, {:.1f} us, is {:.1f} % of the median latency, {:.1f} us; above "
+          "{:.0f} % a run is void{}",
           late, 100 * late / median, median, 100 * max_lag_share,
           computed_by_sender ? " (the generator computed this graph: serve it "
                                "on(executor, graph))"

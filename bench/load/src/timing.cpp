@@ -3,9 +3,9 @@
 #if defined(__linux__)
 #include <sys/prctl.h>
 #endif
-#include <time.h>
 
 #include <chrono>
+#include <ctime>
 #include <thread>
 
 namespace galley::inline v1::load {

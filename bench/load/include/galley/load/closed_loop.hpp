@@ -33,7 +33,8 @@ enum class Clients : std::uint8_t {
 struct ClosedLoop {
   std::size_t clients = 1;
   Clients kind = Clients::submitting;
-  /// The run ends after this time, or with this many requests, warm-up among them: what comes first.
+  /// The run ends after this time, or with this many requests: what comes first. Warm-up is part of
+  /// both.
   Duration length = std::chrono::seconds(1);
   std::size_t requests = 1'000'000;
   /// What is sent first and not counted: the requests of this time, or this many if they are more.
@@ -89,8 +90,8 @@ class SubmittingClient {
  public:
   explicit SubmittingClient(ClosedRun<In, Out>& run) : run_(run) {}
 
-  /// Submits until an answer is left to come, which then goes on here, or the run is over. An answer
-  /// that comes within `submit` is waited for by this loop: nothing recurs, however many there are.
+  /// Submits until an answer is left to come, which then goes on here, or the run is over. After an
+  /// answer that comes within `submit` this loop goes on: however many there are, none is nested.
   void go() {
     for (;;) {
       const std::optional<std::size_t> i = run_.take();

@@ -26,8 +26,8 @@ struct OpenLoop {
 
 /// Sends requests from the calling thread at the times of a schedule, and waits for all answers.
 ///
-/// A request's latency counts from when it was *intended* to be sent, so that a servable which holds
-/// up the generator, or a generator which is late, makes the latencies longer and never hides them.
+/// A request's latency counts from when it was *intended* to be sent: a servable that holds up the
+/// generator, or a generator that is late, makes latencies longer and never hides them.
 /// How late it was is recorded too, and voids the run where it is too much (`Verdict`).
 ///
 /// Errors   what `make_schedule` and the servable's `check` refuse

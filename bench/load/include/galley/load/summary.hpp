@@ -10,8 +10,8 @@
 
 namespace galley::inline v1::load {
 
-/// The smallest of the samples that at least the share `quantile` of them do not exceed (the nearest
-/// rank); zero of none. `sorted` ascends.
+/// The smallest sample that at least the share `quantile` of all do not exceed (the nearest rank);
+/// zero of none. `sorted` ascends.
 Duration nearest_rank(std::span<const Duration> sorted, double quantile);
 
 /// How durations spread. A percentile is exact, and absent where its tail is too thin to mean

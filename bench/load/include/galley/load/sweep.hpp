@@ -12,12 +12,12 @@
 #include <galley/load/timing.hpp>
 #include <galley/load/traffic.hpp>
 
+#include <algorithm>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <string>
 #include <type_traits>
-#include <utility>
 #include <vector>
 
 namespace galley::inline v1::load {
@@ -46,7 +46,6 @@ struct Capacity {
 };
 
 struct SweepOptions {
-  CapacityOptions capacity = {};
   /// Rates to send at, as shares of the capacity. Where there are none and no `rates` either: 0.1,
   /// 0.3, 0.5, 0.7, 0.8, 0.9, 1 and 1.2.
   std::vector<double> fractions = {};
@@ -60,6 +59,8 @@ struct SweepOptions {
   Duration warm_up = std::chrono::milliseconds(300);
   /// The most requests of each rate, whose run is then shorter.
   std::size_t requests = 1'000'000;
+  // Last, because g++ 12 warns of what it destroys when a list before it throws.
+  CapacityOptions capacity = {};
 };
 
 /// What a sweep found.
@@ -111,20 +112,20 @@ Result<Capacity> measure_capacity(const Servable<In, Out>& servable,
                           .length = options.length,
                           .requests = options.requests,
                           .warm_up = options.warm_up};
-    GALLEY_TRY(Run run, run_closed(servable, traffic, loop, timing));
+    GALLEY_TRY(const Run run, run_closed(servable, traffic, loop, timing));
     if (run.goodput() > capacity.rate) {
       capacity.rate = run.goodput();
       capacity.clients = clients;
     }
-    capacity.runs.push_back(std::move(run));
+    capacity.runs.push_back(run);
   }
   return capacity;
 }
 
 /// Measures the capacity, then the latencies in an open loop at each rate, then the capacity again.
 ///
-/// Errors   as `run_closed` and `run_open`; `unavailable` where nothing was answered in time, and so
-///          there is no capacity to take fractions of
+/// Errors   as `run_closed` and `run_open`; `unavailable` where nothing was answered in time, and
+///          so there is no capacity to take fractions of
 /// Example  bench/load.cpp
 template <class In, class Out>
 Result<Sweep> sweep(const Servable<In, Out>& servable,
@@ -138,13 +139,13 @@ Result<Sweep> sweep(const Servable<In, Out>& servable,
   GALLEY_TRY(sweep.capacity, measure_capacity(servable, traffic, options.capacity, timing));
   GALLEY_TRY(const std::vector<OpenLoop> loops, detail::open_loops(sweep.capacity, options));
   for (const OpenLoop& loop : loops) {
-    GALLEY_TRY(Run run, run_open(servable, traffic, loop, timing));
-    sweep.points.push_back(std::move(run));
+    GALLEY_TRY(const Run run, run_open(servable, traffic, loop, timing));
+    sweep.points.push_back(run);
   }
   CapacityOptions best = options.capacity;
-  best.clients = {sweep.capacity.clients};
-  GALLEY_TRY(Capacity again, measure_capacity(servable, traffic, best, timing));
-  sweep.again = std::move(again.runs.front());
+  best.clients = {std::max<std::size_t>(sweep.capacity.clients, 1)};
+  GALLEY_TRY(const Capacity again, measure_capacity(servable, traffic, best, timing));
+  sweep.again = again.runs.front();
   return sweep;
 }
 

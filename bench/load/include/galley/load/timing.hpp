@@ -7,7 +7,7 @@
 
 namespace galley::inline v1::load {
 
-/// Sleeps until 100 us before `until`, then spins, giving way to other threads. On the steady clock.
+/// Sleeps until 100 us before `until` on the steady clock, then spins, giving way to other threads.
 void sleep_then_spin(TimePoint until);
 
 /// The processor time that the calling thread has used; zero where the system does not say.
