@@ -1,6 +1,7 @@
 #include <galley/compose/map.hpp>
 #include <galley/core/result.hpp>
 #include <galley/core/servable.hpp>
+#include <galley/load/closed_loop.hpp>
 #include <galley/load/open_loop.hpp>
 #include <galley/load/run.hpp>
 
@@ -122,6 +123,24 @@ TEST_CASE("a deadline counts from the intended time and is the request's", "[ope
   const Run found = run(lane.servable(), traffic, constant(2000, 1000), lane.timing());
   CHECK(found.in_time == 9);  // the wait grows by half a millisecond a request
   CHECK(found.count(Status::ok) == 1000);
+}
+
+TEST_CASE("each request goes with its key", "[open_loop]") {
+  const Lane lane(1ms);
+  std::vector<galley::Key> keys;
+  const Servable<int, int> keyed(
+      "keyed", [&](const galley::Rows<int>& rows, const galley::BatchContext& context) {
+        keys.push_back(context.keys().empty() ? 99 : context.keys()[0]);
+        return rows;
+      });
+  Traffic<int, int> traffic = numbers();
+  run(keyed, traffic, constant(500, 1), lane.timing());
+  traffic.key = [](std::size_t i) { return galley::Key{i * i}; };
+  run(keyed, traffic, constant(500, 3), lane.timing());
+  CHECK(run_closed(keyed, traffic, {.kind = galley::load::Clients::serving, .requests = 2},
+                   lane.timing())
+            .has_value());
+  CHECK(keys == std::vector<galley::Key>{99, 0, 1, 4, 0, 1});
 }
 
 TEST_CASE("warm-up is sent but not counted", "[open_loop]") {

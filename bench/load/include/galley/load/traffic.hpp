@@ -27,6 +27,8 @@ struct Traffic {
   /// Whether an answer is right. Called where the answer comes, on several threads at a time; none
   /// is all are right.
   std::function<bool(std::size_t request, const Out& answer)> check = {};
+  /// The key of a request's row; called as `row` is, but when the request is sent. None: no keys.
+  std::function<Key(std::size_t request)> key = {};
   /// How long after its intended time a request's answer is of use; zero is for ever.
   Duration deadline = {};
 };
@@ -66,15 +68,20 @@ class Requests {
   /// this may be gone.
   template <class Then>
   void submit(std::size_t i, In row, Then then) {
+    const Key key = key_of(i);
     servable_.submit(std::move(row), context(i),
                      Completion<Out>([this, i, then](Result<Out> result) {
                        record(i, result);
                        then();
-                     }));
+                     }),
+                     options(key));
   }
 
   /// Sends request `i`, marked, and waits for its answer.
-  void serve(std::size_t i, In row) { record(i, servable_.serve(std::move(row), context(i))); }
+  void serve(std::size_t i, In row) {
+    const Key key = key_of(i);
+    record(i, servable_.serve(std::move(row), context(i), options(key)));
+  }
 
   /// Waits until the first `sent` are answered.
   void wait_for(std::size_t sent) {
@@ -99,6 +106,11 @@ class Requests {
       context.deadline = Instant{requests_[i].intended, timing_.clock} + traffic_.deadline;
     }
     return context;
+  }
+
+  Key key_of(std::size_t i) const noexcept { return traffic_.key ? traffic_.key(i) : 0; }
+  CallOptions options(const Key& key) const {
+    return {.keys = traffic_.key ? std::span(&key, 1) : std::span<const Key>()};
   }
 
   void record(std::size_t i, const Result<Out>& result) noexcept {
