@@ -19,7 +19,8 @@ std::uint64_t churn(std::uint64_t seed) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  const galley::Result<galley::load::Command> command = galley::load::parse(argc, argv);
+  const galley::Result<galley::load::Command> command = galley::load::parse(
+      argc, argv, {.json = "build/bench/load.json", .html = "build/bench/load.html"});
   if (!command || !command->rest.empty()) {
     const std::string why =
         command ? "unknown: " + command->rest.front() : galley::to_string(command.error());

@@ -23,7 +23,7 @@ TEST_CASE("without arguments a sweep is the usual one", "[command_line]") {
   CHECK(command->sweep.fractions.empty());
   CHECK(command->sweep.rates.empty());
   CHECK(command->sweep.arrivals == Arrivals::poisson);
-  CHECK(command->json == "build/bench/load.json");
+  CHECK(command->json == "load.json");
   CHECK(command->rest.empty());
 }
 
@@ -59,6 +59,7 @@ TEST_CASE("what it does not know is the program's own", "[command_line]") {
   char* argv[] = {program, option, value, nullptr};
   CHECK(parse(3, argv)->sweep.seed == 3);
   CHECK(parse(0, argv)->rest.empty());
+  CHECK(parse(3, argv, {.json = "mine.json"})->json == "mine.json");
 }
 
 TEST_CASE("a value that is none is refused by name", "[command_line]") {

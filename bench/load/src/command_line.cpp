@@ -134,8 +134,8 @@ Result<void> write_file(const std::string& path, const std::string& text) {
 
 }  // namespace
 
-Result<Command> parse(std::span<const std::string> arguments) {
-  Command command;
+Result<Command> parse(std::span<const std::string> arguments, Command defaults) {
+  Command command = std::move(defaults);
   for (std::size_t i = 0; i < arguments.size(); ++i) {
     const std::string& name = arguments[i];
     const Option* option = nullptr;
@@ -154,8 +154,9 @@ Result<Command> parse(std::span<const std::string> arguments) {
   return command;
 }
 
-Result<Command> parse(int argc, char** argv) {
-  return parse(std::vector<std::string>(argv + (argc > 0 ? 1 : 0), argv + argc));
+Result<Command> parse(int argc, char** argv, Command defaults) {
+  return parse(std::vector<std::string>(argv + (argc > 0 ? 1 : 0), argv + argc),
+               std::move(defaults));
 }
 
 Result<void> publish(const Sweep& sweep, const Command& command) {

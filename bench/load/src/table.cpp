@@ -39,16 +39,33 @@ void write_line(Text out, const std::string& name, const Run& run) {
       open ? fmt::format("{:.0f}%", 100 * run.generator_share()) : "-", label(run.verdict));
 }
 
-/// What else than `ok` was answered, and why a run may not be believed.
+/// What else than `ok` was answered, and what is wrong with a run that the line does not show.
 void write_notes(Text out, const std::string& name, const Run& run) {
   for (std::size_t i = 1; i < Run::statuses; ++i) {
     if (run.by_status[i] == 0) continue;
     fmt::format_to(out, "{}: {} answered {}\n", name, run.by_status[i],
                    to_string(static_cast<Status>(i)));
   }
-  if (run.verdict != Verdict::valid) {
+  if (run.verdict != Verdict::valid && run.verdict != Verdict::void_lag) {
     fmt::format_to(out, "{}: {}: {}\n", name, label(run.verdict), run.why());
   }
+}
+
+/// What makes a run void, where one is.
+std::string void_note(const Sweep& sweep) {
+  std::size_t voided = 0;
+  bool by_computing = false;
+  for (const Run& run : sweep.points) {
+    if (run.verdict != Verdict::void_lag) continue;
+    ++voided;
+    by_computing = by_computing || run.computed_by_sender;
+  }
+  if (voided == 0) return {};
+  return fmt::format(
+      "{} of {} rates are VOID: the p99 of the generator's lag is above {:.0f} % of "
+      "the median latency{}\n",
+      voided, sweep.points.size(), 100 * max_lag_share,
+      by_computing ? "; it computes this graph: serve it on(executor, graph)" : "");
 }
 
 }  // namespace
@@ -69,7 +86,7 @@ std::string to_table(const Sweep& sweep) {
   for (const Run& run : sweep.points) write(fmt::format("{:.0f}%", 100 * sweep.share(run)), run);
   write("again", sweep.again);
   text += "\ngen: the processor that the generator used; failed: not answered ok\n";
-  return text + notes;
+  return text + void_note(sweep) + notes;
 }
 
 }  // namespace galley::inline v1::load
