@@ -6,7 +6,6 @@
 #include <nlohmann/json.hpp>
 
 #include <chrono>
-#include <limits>
 #include <string>
 
 #include <support/catch.hpp>

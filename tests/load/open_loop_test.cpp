@@ -11,7 +11,6 @@
 
 #include <chrono>
 #include <cstddef>
-#include <thread>
 #include <vector>
 
 #include <support/catch.hpp>

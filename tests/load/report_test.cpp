@@ -6,7 +6,7 @@
 
 #include <chrono>
 #include <cstddef>
-#include <limits>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
