@@ -3,6 +3,7 @@
 
 #include <batching/cases.hpp>
 #include <batching/load.hpp>
+#include <rivals/naive.hpp>
 #include <rivals/yielding.hpp>
 
 #include <chrono>
@@ -16,7 +17,6 @@ namespace {
 
 using galley::BatchOptions;
 using galley::CallerRuns;
-using galley::LearnedCap;
 using std::chrono::milliseconds;
 
 /// Rounds of the three batchers in turn under one load.
@@ -43,21 +43,24 @@ Contest contest(Report& report, const Subject& subject, std::size_t workers, std
   const milliseconds time(100);
   galley::ThreadPool pool({.workers = workers});
   const BatchOptions queued{.caller_runs = CallerRuns::never};
-  const Model plain = galley::batched(pool, subject.served, queued, LearnedCap{.max_yields = 0});
+  Naive naive(subject.served, workers);
   const Model yielding = galley::batched(pool, subject.served, queued, Yielding{});
   const Model ours = galley::batched(pool, subject.served);
   report.check(ours.prepare().has_value(), subject.name + " could not be prepared");
-  const auto load = [&](const Model& model) {
-    const Load l = blocking_clients(model, subject.sample, subject.answer, clients, time);
+  const auto load = [&](auto&& serve) {
+    const Load l = blocking_clients(serve, subject.answer, clients, time);
     report.check(l.wrong == 0, subject.name + ": wrong answers under load");
     return l;
   };
-  for (const Model* model : {&plain, &yielding, &ours}) load(*model);
+  const auto plain = [&] { return naive.submit(subject.sample).get(); };
+  const auto gathered = [&] { return yielding.serve(subject.sample); };
+  const auto found = [&] { return ours.serve(subject.sample); };
+  load(plain), load(gathered), load(found);
   Contest all;
   for (int round = 0; round < rounds; ++round) {
     const Load p = load(plain);
-    const Load y = load(yielding);
-    const Load o = load(ours);
+    const Load y = load(gathered);
+    const Load o = load(found);
     all.of_plain.push_back(o.rows_per_second / p.rows_per_second);
     all.of_yielding.push_back(o.rows_per_second / y.rows_per_second);
     all.of_better.push_back(o.rows_per_second / std::max(p.rows_per_second, y.rows_per_second));
@@ -66,9 +69,7 @@ Contest contest(Report& report, const Subject& subject, std::size_t workers, std
     all.plain_rate.push_back(p.rows_per_second);
     all.yielding_rate.push_back(y.rows_per_second);
   }
-  all.mean_batch = {{"plain", mean_batch(plain)},
-                    {"yielding", mean_batch(yielding)},
-                    {"batched", mean_batch(ours)}};
+  all.mean_batch = {{"yielding", mean_batch(yielding)}, {"batched", mean_batch(ours)}};
   return all;
 }
 

@@ -90,10 +90,10 @@ class Chains {
   std::atomic<std::size_t> in_flight_{0};
 };
 
-/// Threads that call `serve` again and again.
-inline Load blocking_clients(const Model& model, const galley::Tensor& sample,
-                             const galley::Tensor& answer, std::size_t clients,
-                             std::chrono::milliseconds time) {
+/// Threads that call `serve`, which gives a `Result<Tensor>`, again and again.
+template <class Serve>
+Load blocking_clients(Serve&& serve, const galley::Tensor& answer, std::size_t clients,
+                      std::chrono::milliseconds time) {
   using Clock = std::chrono::steady_clock;
   std::atomic<int> phase{0};  // 0 warming up, 1 measured, 2 over
   std::atomic<std::uint64_t> wrong{0};
@@ -107,7 +107,7 @@ inline Load blocking_clients(const Model& model, const galley::Tensor& sample,
       ready.arrive_and_wait();
       for (std::uint64_t i = 0; phase.load(std::memory_order_relaxed) != 2; ++i) {
         const auto start = Clock::now();
-        const galley::Result<galley::Tensor> got = model.serve(sample);
+        const galley::Result<galley::Tensor> got = serve();
         const std::chrono::duration<float, std::micro> took = Clock::now() - start;
         if (!got.has_value() || (i % 64 == 0 && !is_answer(*got, answer))) ++wrong;
         if (phase.load(std::memory_order_relaxed) == 1) mine.push_back(took.count());

@@ -3,6 +3,7 @@
 
 #include <galley/core/servable.hpp>
 #include <galley/core/tensor_rows.hpp>
+#include <galley/torch/threads.hpp>
 
 #include <condition_variable>
 #include <cstddef>
@@ -11,16 +12,26 @@
 #include <mutex>
 #include <thread>
 #include <utility>
+#include <vector>
 
 namespace bench {
 
-/// A queue under a mutex, a thread that takes what is there, a promise for each request.
+/// A queue under a mutex, threads that take what is there as soon as there is something, a promise
+/// for each request: the plain work-conserving queue.
 class Naive {
  public:
   using Answer = galley::Result<galley::Tensor>;
 
-  explicit Naive(galley::Servable<galley::Tensor, galley::Tensor> model, std::size_t most = 32)
-      : model_(std::move(model)), most_(most), thread_([this] { run(); }) {}
+  explicit Naive(galley::Servable<galley::Tensor, galley::Tensor> model, std::size_t workers = 1,
+                 std::size_t most = 64)
+      : model_(std::move(model)), most_(most) {
+    for (std::size_t i = 0; i < workers; ++i) {
+      threads_.emplace_back([this] {
+        static_cast<void>(galley::prepare_thread());
+        run();
+      });
+    }
+  }
   Naive(const Naive&) = delete;
   Naive& operator=(const Naive&) = delete;
   ~Naive() {
@@ -28,8 +39,8 @@ class Naive {
       const std::lock_guard lock(mutex_);
       over_ = true;
     }
-    changed_.notify_one();
-    thread_.join();
+    changed_.notify_all();
+    for (std::thread& thread : threads_) thread.join();
   }
 
   std::future<Answer> submit(galley::Tensor row) {
@@ -76,7 +87,7 @@ class Naive {
   std::condition_variable changed_;
   std::deque<Item> queue_;
   bool over_ = false;
-  std::thread thread_;  // last: it uses all of the above
+  std::vector<std::thread> threads_;  // last: they use all of the above
 };
 
 }  // namespace bench
