@@ -1,0 +1,55 @@
+#include <sim/runner.hpp>
+
+#include <algorithm>
+
+namespace bench::sim {
+
+namespace {
+
+bool beats(const Log& log, const std::vector<Duration>& floor) {
+  for (std::size_t i = 0; i < floor.size(); ++i) {
+    if (log.answered[i] - log.requests[i].arrived < floor[i]) return true;
+  }
+  return false;
+}
+
+/// The same log to the nanosecond.
+bool same(const Log& a, const Log& b) {
+  return a.answered == b.answered && a.batches.size() == b.batches.size() && a.dropped == b.dropped;
+}
+
+}  // namespace
+
+World Runner::world(const Scene& scene, std::uint64_t seed) const {
+  World world{.curve = scene.curve, .executors = scene.executors, .seed = seed};
+  world.arrivals = arrivals(scene.process, scene.curve->gap(scene.percent, scene.executors),
+                            requests_, seed);
+  return world;
+}
+
+World Runner::closed_world(const Curve& curve, std::size_t clients) const {
+  World world{.curve = &curve, .clients = clients};
+  world.arrivals.resize(requests_);
+  return world;
+}
+
+Setting Runner::setting(const Scene& scene) const {
+  const World world = Runner(requests_ / 3).world(scene, tuning_seed);
+  return {.curve = scene.curve, .executors = scene.executors, .tuned = tuned_triton(world)};
+}
+
+Figures Runner::run(const World& world, const Entrant& entrant, const Setting& setting,
+                    const std::vector<Duration>& floor) {
+  const Log log = simulate(world, entrant.enter(setting));
+  const auto wrong = [&](const std::string& what) {
+    faults_.push_back(entrant.name + " on " + world.curve->name() + ": " + what);
+  };
+  if (const std::string fault = fault_of(world, log); !fault.empty()) wrong(fault);
+  if (beats(log, floor)) wrong("a request was answered before it could be");
+  if (runs_++ % 16 == 0 && !same(log, simulate(world, entrant.enter(setting)))) {
+    wrong("a second run of the same seed was another");
+  }
+  return figures_of(world, log);
+}
+
+}  // namespace bench::sim
