@@ -92,6 +92,13 @@ TEST_CASE("a table knows how long a size has not been seen", "[cost_table]") {
   CHECK(again->unseen_for(4) == microseconds(250));
 }
 
+TEST_CASE("a slow first run says nothing of what a size takes at most", "[cost_table]") {
+  CostTable table;
+  table.observe(8, std::chrono::milliseconds(27));
+  table.observe(8, microseconds(100));
+  CHECK(table.p95(8) == microseconds(100));
+}
+
 TEST_CASE("a model that slows down is believed after a while", "[cost_table]") {
   CostTable table = table_of({{4, microseconds(100)}});
   for (int i = 0; i < 60; ++i) table.observe(4, microseconds(500));

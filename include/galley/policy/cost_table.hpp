@@ -28,10 +28,10 @@ using CostProfile = std::vector<BatchCost>;
 
 /// How long a batch of n rows takes, ℓ(n): one table for each model, shape, device and dtype.
 ///
-/// Of each size the mean follows the latest runs (the least of the first three, then an average whose
-/// weights in the end halve every eleven runs; a single run counts at most three times the mean, so
-/// that a thread put aside by the system is no news of the model), and the p95 is followed by
-/// stochastic approximation. Between sizes that were seen a size is interpolated, beyond them
+/// Of each size the mean follows the latest runs (the least of the first three, then an average
+/// whose weights in the end halve every eleven runs; a single run counts at most three times the
+/// mean, so that a thread put aside by the system is no news of the model), and the p95 is followed
+/// by stochastic approximation. Between sizes that were seen a size is interpolated, beyond them
 /// extrapolated.
 ///
 /// Threads  thread-compatible: the batcher holds it under its lock
@@ -117,14 +117,13 @@ inline void learn(BatchCost& cost, Duration took) noexcept {
   ++cost.seen;
   if (cost.seen <= first_runs) {
     cost.mean = cost.seen == 1 ? took : std::min(cost.mean, took);
-    cost.p95 = std::max(cost.seen == 1 ? took : cost.p95, cost.mean);
+    cost.p95 = cost.mean;  // a slow first run is no news of the next
     return;
   }
   const Duration step = std::max(cost.mean / steps, Duration(20));
   cost.p95 += took > cost.p95 ? step * 19 / 20 : -(step / 20);
   const std::uint64_t counted = std::min(cost.seen - first_runs + 1, runs);
-  cost.mean +=
-      (std::min(took, 3 * cost.mean) - cost.mean) / static_cast<std::int64_t>(counted);
+  cost.mean += (std::min(took, 3 * cost.mean) - cost.mean) / static_cast<std::int64_t>(counted);
   cost.mean = std::max(cost.mean, Duration(1));
   cost.p95 = std::max(cost.p95, cost.mean);
 }
