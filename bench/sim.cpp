@@ -5,6 +5,8 @@
 #include <sim/runner.hpp>
 
 #include <cstdio>
+#include <initializer_list>
+#include <string>
 #include <string_view>
 
 namespace {
@@ -13,11 +15,9 @@ using bench::sim::Curve;
 using bench::sim::Process;
 using bench::sim::Runner;
 
-void print_tables(Runner& runner) {
+void print_tables(Runner& runner, std::initializer_list<Process> processes) {
   for (const Curve& curve : bench::sim::curves()) {
-    print_latencies(runner, curve, Process::poisson, 1);
-    print_latencies(runner, curve, Process::bursty, 1);
-    print_latencies(runner, curve, Process::constant, 1);
+    for (const Process process : processes) print_latencies(runner, curve, process, 1);
     print_closed_loop(runner, curve);
     print_goodput(runner, curve);
   }
@@ -26,8 +26,9 @@ void print_tables(Runner& runner) {
 
 /// The tables of short runs, which are compared with expected.txt.
 int print_short() {
-  Runner runner(4000);
-  print_tables(runner);
+  Runner runner(8000);
+  runner.check_audit();
+  print_tables(runner, {Process::poisson});
   for (const std::string& fault : runner.faults()) std::printf("WRONG: %s\n", fault.c_str());
   return runner.faults().empty() ? 0 : 1;
 }
@@ -37,9 +38,10 @@ int print_short() {
 int main(int argc, char** argv) {
   if (argc > 1 && std::string_view(argv[1]) == "--short") return print_short();
   bench::Report report("sim", argc, argv);
-  Runner runner(60'000);
+  Runner runner(100'000);
   bench::sim::report_goals(report, runner);
-  print_tables(runner);
+  runner.check_audit();
+  print_tables(runner, {Process::poisson, Process::bursty, Process::constant});
   for (const std::string& fault : runner.faults()) report.check(false, fault);
   std::printf("\n%zu runs\n", runner.runs());
   return report.finish();

@@ -16,7 +16,8 @@ namespace bench::rivals {
 ///
 /// Source  bentoml src/bentoml/_internal/marshal/dispatcher.py. Differs: rows are taken in order of
 ///         arrival, where the original takes the latest; a full batch is `max_batch_size`, not one
-///         less; while it learns from its first six batches it never waits. Use it with one executor.
+///         less; while it learns from its first six batches it never waits. Use it with one
+///         executor.
 class BentoFit {
  public:
   BentoFit(std::size_t max_batch_size, Duration max_latency)

@@ -23,8 +23,8 @@ struct Waiting {
 
 /// A queue when an executor is free.
 ///
-/// A scheduler has `decide(const QueueView&)`, for which a `galley::BatchPolicy` will do. It may have
-/// `drop(const QueueView&)`, how many of the first rows to give up before it decides, and
+/// A scheduler has `decide(const QueueView&)`, for which a `galley::BatchPolicy` will do. It may
+/// have `drop(const QueueView&)`, how many of the first rows to give up before it decides, and
 /// `observe(const BatchDone&)`.
 struct QueueView : BatchView {
   Duration now = {};

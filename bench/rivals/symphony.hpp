@@ -9,12 +9,12 @@
 
 namespace bench::rivals {
 
-/// Holds the longest batch that ends in time for its first row back until one more row would make it
-/// late, or until it is full; gives up first rows that are late alone.
+/// Holds the longest batch that ends in time for its first row back until one more row would make
+/// it late, or until it is full; gives up first rows that are late alone.
 ///
 /// Source  Symphony: Optimized DNN Model Serving using Deferred Batch Scheduling (Chen et al.).
-///         Differs: rows that have no deadline are due one objective after they arrived and are never
-///         given up.
+///         Differs: rows that have no deadline are due one objective after they arrived and are
+///         never given up.
 class SymphonyDeferred {
  public:
   SymphonyDeferred(Profile profile, Duration objective)

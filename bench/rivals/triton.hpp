@@ -12,8 +12,9 @@ namespace bench::rivals {
 /// Sends the largest preferred size that is reached; or everything once the largest of them is, or
 /// the oldest row has waited `max_queue_delay`, or when there is no delay.
 ///
-/// Source  triton core, src/dynamic_batch_scheduler.cc. Differs: a batch is made when an instance is
-///         free, not up to two ahead; there it may grow until it is started, which comes to the same.
+/// Source  triton core, src/dynamic_batch_scheduler.cc. Differs: a batch is made when an instance
+///         is free, not up to two ahead; there it may grow until it is started, which comes to the
+///         same.
 struct Triton {
   std::size_t max_batch_size = 64;
   std::vector<std::size_t> preferred = {};  // ascending

@@ -31,7 +31,7 @@ Curve::Curve(std::string name, std::vector<std::pair<std::size_t, std::int64_t>>
 
 const std::vector<Curve>& curves() {
   using std::chrono::milliseconds;
-  // Measured on one thread; GPU-like is 1000 + 30 b.
+  // Measured on one thread, but for gpu-like, which is 1000 + 30 b, and compute-bound, 20 + 300 b.
   static const std::vector<Curve> all = {
       {"mlp784",
        {{1, 91}, {2, 140}, {4, 329}, {8, 441}, {16, 497}, {32, 702}, {64, 1024}},
@@ -41,6 +41,9 @@ const std::vector<Curve>& curves() {
        milliseconds(10)},
       {"cnn",
        {{1, 654}, {2, 972}, {4, 1648}, {8, 4580}, {16, 12024}, {32, 22080}},
+       milliseconds(20)},
+      {"compute-bound",
+       {{1, 320}, {2, 620}, {4, 1220}, {8, 2420}, {16, 4820}, {32, 9620}, {64, 19220}},
        milliseconds(20)},
       {"frozen-cnn",
        {{1, 82},

@@ -52,7 +52,8 @@ class Curve {
   std::vector<std::size_t> records_;
 };
 
-/// The curves of the benchmark: monotone, GPU-like, with a step, and one that no batch improves.
+/// The curves of the benchmark: nearly monotone, GPU-like, with an early best size, one that
+/// batches hardly improve, and one that no batch improves.
 const std::vector<Curve>& curves();
 
 }  // namespace bench::sim

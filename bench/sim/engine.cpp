@@ -1,6 +1,6 @@
-#include <sim/engine.hpp>
-
 #include <galley/policy/cost_table.hpp>
+
+#include <sim/engine.hpp>
 
 #include <algorithm>
 #include <chrono>
@@ -19,7 +19,9 @@ class Simulation {
       : world_(world), scheduler_(std::move(scheduler)), running_(world.executors) {
     log_.requests.reserve(world.arrivals.size());
     log_.answered.assign(world.arrivals.size(), Log::never);
-    for (std::size_t i = 0; i < world.clients; ++i) returning_.push_back(Duration{});
+    for (std::size_t i = 0; i < world.clients; ++i) {
+      returning_.push_back(static_cast<std::int64_t>(i) * wake_up);
+    }
   }
 
   Log run() {
@@ -41,12 +43,12 @@ class Simulation {
   };
 
   std::size_t waiting() const { return log_.requests.size() - head_; }
-  bool all_arrived() const { return log_.requests.size() == world_.arrivals.size(); }
+  bool all_arrived() const { return arrived_ == world_.arrivals.size(); }
 
   Duration next_arrival() const {
     if (all_arrived()) return never;
-    if (world_.clients == 0) return world_.arrivals[log_.requests.size()];
-    return returned_ < returning_.size() ? returning_[returned_] : never;
+    if (world_.clients == 0) return world_.arrivals[arrived_];
+    return arrived_ < returning_.size() ? returning_[arrived_] : never;
   }
 
   /// Moves time on; false when nothing is left to happen.
@@ -86,9 +88,18 @@ class Simulation {
   void arrive() {
     while (next_arrival() <= now_) {
       const Duration arrived = next_arrival();
-      ++returned_;
+      ++arrived_;
       const Duration due = world_.deadlines ? arrived + world_.curve->objective() : never;
-      log_.requests.push_back({.arrived = arrived, .due = due});
+      if (scheduler_.admits({.rows = waiting(),
+                             .limit = world_.curve->limit(),
+                             .slack = due == never ? never : due - now_,
+                             .executors = running_.size(),
+                             .costs = &costs_})) {
+        log_.requests.push_back({.arrived = arrived, .due = due});
+      } else {
+        ++log_.refused;
+        come_back();
+      }
       if (all_arrived()) log_.waiting_at_end = waiting();
     }
   }
@@ -147,11 +158,8 @@ class Simulation {
     const std::size_t executor = free_executor();
     const Duration ends = now_ + world_.cost(head_, rows);
     running_[executor] = {.batch = log_.batches.size(), .ends = ends};
-    log_.batches.push_back({.first = head_,
-                            .rows = rows,
-                            .executor = executor,
-                            .started = now_,
-                            .ended = ends});
+    log_.batches.push_back(
+        {.first = head_, .rows = rows, .executor = executor, .started = now_, .ended = ends});
     head_ += rows;
   }
 
@@ -161,7 +169,7 @@ class Simulation {
   Log log_;
   std::vector<Running> running_;
   std::vector<Duration> returning_;  // when clients ask anew, ascending
-  std::size_t returned_ = 0;
+  std::size_t arrived_ = 0;
   std::size_t head_ = 0;  // the first request that waits
   Duration now_ = {};
   Duration look_again_ = never;
@@ -187,7 +195,7 @@ Log simulate(const World& world, Scheduler scheduler) {
 }
 
 std::string fault_of(const World& world, const Log& log) {
-  if (log.requests.size() != world.arrivals.size()) return "not every request arrived";
+  if (log.requests.size() + log.refused != world.arrivals.size()) return "a request is missing";
   std::vector<Duration> free_at(world.executors);
   std::vector<unsigned char> served(log.requests.size());
   for (const RanBatch& batch : log.batches) {
@@ -210,8 +218,8 @@ std::string fault_of(const World& world, const Log& log) {
 }
 
 Figures figures_of(const World& world, const Log& log) {
-  const std::size_t first = log.requests.size() / 20;
   const std::size_t count = log.requests.size();
+  const std::size_t first = count / 20;
   std::vector<Duration> latencies;
   double total_us = 0;
   double in_time = 0;
@@ -231,8 +239,8 @@ Figures figures_of(const World& world, const Log& log) {
   };
   if (!latencies.empty()) {
     const auto at = [&](std::size_t hundredth) {
-      const auto place = latencies.begin() + static_cast<std::ptrdiff_t>(
-                                                 (latencies.size() - 1) * hundredth / 100);
+      const auto place =
+          latencies.begin() + static_cast<std::ptrdiff_t>((latencies.size() - 1) * hundredth / 100);
       std::nth_element(latencies.begin(), place, latencies.end());
       return *place;
     };
@@ -243,8 +251,8 @@ Figures figures_of(const World& world, const Log& log) {
   }
   figures.goodput = in_time / capacity_over(log.requests.back().arrived - begin);
   if (!log.batches.empty()) {
-    figures.mean_batch = static_cast<double>(count - log.dropped) /
-                         static_cast<double>(log.batches.size());
+    figures.mean_batch =
+        static_cast<double>(count - log.dropped) / static_cast<double>(log.batches.size());
   }
   figures.diverges = log.waiting_at_end > count / 50;
   return figures;

@@ -5,6 +5,7 @@
 #include <sim/random.hpp>
 #include <sim/scheduler.hpp>
 
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <string>
@@ -17,13 +18,13 @@ struct World {
   const Curve* curve = nullptr;
   std::size_t executors = 1;
   std::uint64_t seed = 1;
-  /// Do requests have deadlines, an objective of the curve after they arrive?
+  /// Do requests have deadlines, an objective of the curve after they arrive? Then the first batch
+  /// takes 27 ms longer, as LibTorch's first call does.
   bool deadlines = false;
-  /// How much longer the first batch takes.
-  Duration cold = {};
   /// When requests arrive; where there are clients, only how many there are.
   std::vector<Duration> arrivals = {};
-  /// Closed loop: so many clients, each of which asks anew a wake-up after it was answered.
+  /// Closed loop: so many clients, which begin one after another and each of which asks anew a
+  /// wake-up after it was answered.
   std::size_t clients = 0;
 
   /// By how much a batch whose first row is request `first` takes longer than the curve says, in
@@ -34,7 +35,8 @@ struct World {
   /// What such a batch takes.
   Duration cost(std::size_t first, std::size_t rows) const {
     const Duration mean = curve->at(rows);
-    return mean + mean * noise(first) / 65536 + (first == 0 ? cold : Duration{});
+    const bool cold = deadlines && first == 0;
+    return mean + mean * noise(first) / 65536 + (cold ? std::chrono::milliseconds(27) : Duration{});
   }
 };
 
@@ -53,6 +55,8 @@ struct Log {
   std::vector<Duration> answered;         ///< When; no time where it was given up.
   std::vector<RanBatch> batches;          ///< By start.
   std::size_t dropped = 0;
+  /// How many were refused on arrival, which are not among the requests.
+  std::size_t refused = 0;
   /// Did the scheduler decide something that it may not?
   bool broken = false;
   /// How many waited when the last request arrived.
@@ -64,9 +68,9 @@ struct Log {
 /// Serves every request of the world.
 Log simulate(const World& world, Scheduler scheduler);
 
-/// What is wrong with a log, or nothing: each request is in one batch or given up; a batch has
-/// arrived when it starts, is no larger than allowed, takes what it costs, and has its executor to
-/// itself.
+/// What is wrong with a log, or nothing: each request is in one batch, given up or refused; a batch
+/// has arrived when it starts, is no larger than allowed, takes what it costs, and has its executor
+/// to itself.
 std::string fault_of(const World& world, const Log& log);
 
 /// The figures of a log, without its first twentieth.

@@ -1,5 +1,4 @@
 #include <sim/goals.hpp>
-
 #include <sim/oracle.hpp>
 #include <sim/policies.hpp>
 
@@ -37,8 +36,8 @@ void report_p99(Report& report, Runner& runner, const Curve& curve) {
       return ratio(us.p99, them.p99);
     });
     report.add({.id = "B11",
-                .name = curve.name() + " at " + std::to_string(percent) + " %, learned cap / Triton " +
-                        text_of(setting.tuned),
+                .name = curve.name() + " at " + std::to_string(percent) +
+                        " %, learned cap / Triton " + text_of(setting.tuned),
                 .metric = "p99 ratio",
                 .unit = "",
                 .goal = Goal::at_most(1.05)},
@@ -97,7 +96,7 @@ void report_goodput(Report& report, Runner& runner, const Curve& curve) {
     name += std::to_string(bound).substr(0, 5);
     report.add({.id = c.id,
                 .name = name,
-                .metric = "goodput / capacity",
+                .metric = "goodput / capacity after a cold start",
                 .unit = "",
                 .goal = Goal::at_least(c.goal)},
                spread);

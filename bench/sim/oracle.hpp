@@ -16,7 +16,8 @@ namespace bench::sim {
 ///
 /// E(j), when the first j requests can be done at the earliest, is the least of
 /// max(E(j − b), arrival of j) + cost of that batch, over its sizes b: an executor that is free
-/// earlier is never worse off. Costs do not fall with the size, so request j is done at E(j) at best.
+/// earlier is never worse off. Costs do not fall with the size, so request j is done at E(j) at
+/// best.
 std::vector<Duration> floor_of(const World& world);
 
 /// Goodput that no scheduler exceeds (but for the noise of batches): rows one by one, each at the
@@ -24,8 +25,8 @@ std::vector<Duration> floor_of(const World& world);
 /// that, and with equal rows that are due in order of arrival this answers the most in time.
 double goodput_bound(const World& world);
 
-/// The figures of the greedy scheduler with the maximum batch that has the lowest p99 in this world,
-/// of all that a curve's points suggest; and that maximum.
+/// The figures of the greedy scheduler with the maximum batch that has the lowest p99 in this
+/// world, of all that a curve's points suggest; and that maximum.
 struct BestFixed {
   std::size_t maximum = 1;
   Figures figures;

@@ -79,9 +79,7 @@ inline std::vector<Entrant> batch_policies() {
       {"Clipper, AIMD",
        [](const Setting& s) { return Scheduler(rivals::ClipperAimd(s.objective())); }},
       {"BentoML, latency fit",
-       [](const Setting& s) {
-         return Scheduler(rivals::BentoFit(s.limit(), seconds(60)));
-       }},
+       [](const Setting& s) { return Scheduler(rivals::BentoFit(s.limit(), seconds(60))); }},
       {"Nexus, sliding window",
        [](const Setting& s) { return Scheduler(rivals::NexusWindow(s.profile(), s.objective())); }},
       {"Symphony, deferred",
@@ -94,6 +92,8 @@ inline std::vector<Entrant> batch_policies() {
 /// Batch policies with admission, where requests have deadlines.
 inline std::vector<Entrant> admission_policies() {
   return {
+      {"learned cap, infeasible refused",
+       [](const Setting&) { return Scheduler(learned_cap, RefuseInfeasible{}); }},
       {"learned cap, infeasible dropped",
        [](const Setting&) { return Scheduler(learned_cap, DropInfeasible{}); }},
       {"learned cap, expired dropped",

@@ -22,8 +22,8 @@ bool same(const Log& a, const Log& b) {
 
 World Runner::world(const Scene& scene, std::uint64_t seed) const {
   World world{.curve = scene.curve, .executors = scene.executors, .seed = seed};
-  world.arrivals = arrivals(scene.process, scene.curve->gap(scene.percent, scene.executors),
-                            requests_, seed);
+  world.arrivals =
+      arrivals(scene.process, scene.curve->gap(scene.percent, scene.executors), requests_, seed);
   return world;
 }
 
@@ -50,6 +50,36 @@ Figures Runner::run(const World& world, const Entrant& entrant, const Setting& s
     wrong("a second run of the same seed was another");
   }
   return figures_of(world, log);
+}
+
+void Runner::check_audit() {
+  const World world = Runner(1000).world(
+      {.curve = &curves().front(), .process = Process::poisson, .percent = 80}, 1);
+  const Log good = simulate(world, Scheduler(learned_cap));
+  const auto expect_fault = [&](const char* planted, auto&& plant) {
+    Log log = good;
+    plant(log);
+    if (fault_of(world, log).empty()) faults_.push_back(std::string("overlooked: ") + planted);
+  };
+  expect_fault("a lost batch", [](Log& log) { log.batches.pop_back(); });
+  expect_fault("a batch that ran twice", [](Log& log) { log.batches.push_back(log.batches[9]); });
+  expect_fault("a lost request", [](Log& log) { log.requests.pop_back(); });
+  expect_fault("a request dropped in silence", [](Log& log) { ++log.dropped; });
+  expect_fault("two batches at once", [](Log& log) {
+    RanBatch& batch = log.batches[log.batches.size() / 2];
+    const Duration early = batch.ended - batch.started;
+    for (std::size_t i = 0; i < batch.rows; ++i) log.answered[batch.first + i] -= early;
+    batch.started -= early;
+    batch.ended -= early;
+  });
+  struct TooMany {
+    BatchDecision decide(const QueueView& view) const {
+      return BatchDecision::close(view.rows + 1, galley::CloseReason::full);
+    }
+  };
+  if (fault_of(world, simulate(world, Scheduler(TooMany{}))).empty()) {
+    faults_.push_back("overlooked: a batch of more rows than there are");
+  }
 }
 
 }  // namespace bench::sim

@@ -38,6 +38,9 @@ class Runner {
   Figures run(const World& world, const Entrant& entrant, const Setting& setting,
               const std::vector<Duration>& floor = {});
 
+  /// Plants faults in a log; those that are overlooked are in faults().
+  void check_audit();
+
   const std::vector<std::string>& faults() const { return faults_; }
   std::size_t runs() const { return runs_; }
 

@@ -21,18 +21,25 @@ std::string us(Duration time) {
   return std::to_string(brief(static_cast<double>(time.count()) / 1000));
 }
 
+/// Nothing where there are no batches.
+std::string batch_cell(const Figures& figures) {
+  std::array<char, 32> text;
+  std::snprintf(text.data(), text.size(), "%6.1f", figures.mean_batch);
+  return figures.mean_batch > 0 ? text.data() : "      ";
+}
+
 std::string latency_cells(const Figures& figures) {
   std::array<char, 64> text;
-  std::snprintf(text.data(), text.size(), " | %7s %8s %6.1f", us(figures.p50).c_str(),
-                figures.diverges ? "diverges" : us(figures.p99).c_str(), figures.mean_batch);
-  return text.data();
+  std::snprintf(text.data(), text.size(), " | %7s %8s ", us(figures.p50).c_str(),
+                figures.diverges ? "diverges" : us(figures.p99).c_str());
+  return text.data() + batch_cell(figures);
 }
 
 std::string closed_cells(const Figures& figures) {
   std::array<char, 64> text;
-  std::snprintf(text.data(), text.size(), " | %6.0f %8s %6.1f", 100 * figures.throughput,
-                us(figures.p99).c_str(), figures.mean_batch);
-  return text.data();
+  std::snprintf(text.data(), text.size(), " | %7.0f %8s ", 100 * figures.throughput,
+                us(figures.p99).c_str());
+  return text.data() + batch_cell(figures);
 }
 
 /// Rows by name, each with a cell per column.
@@ -102,16 +109,17 @@ void print_latencies(Runner& runner, const Curve& curve, Process process, std::s
 
 void print_closed_loop(Runner& runner, const Curve& curve) {
   Table table(batch_policies());
-  for (const std::size_t clients : {1, 4, 32}) {
+  for (const std::size_t clients : {1U, 4U, 32U}) {
     const World world = runner.closed_world(curve, clients);
     const Setting setting = runner.setting({&curve, Process::poisson, 80, 1});
     for (std::size_t row = 0; row < table.entrants().size(); ++row) {
       table.add(row, closed_cells(runner.run(world, table.entrants()[row], setting)));
     }
   }
-  std::printf("\n%s, closed loop, by clients: throughput (%% of capacity), p99 (us), rows a batch\n",
-              curve.name().c_str());
-  print_line("", " |           1            |           4            |           32");
+  std::printf(
+      "\n%s, closed loop, by clients: throughput (%% of capacity), p99 (us), rows a batch\n",
+      curve.name().c_str());
+  print_line("", " |            1            |            4            |           32");
   table.print();
 }
 
@@ -134,8 +142,8 @@ void print_goodput(Runner& runner, const Curve& curve) {
     std::snprintf(cell.data(), cell.size(), " | %12.1f", 100 * goodput_bound(world));
     bound += cell.data();
   }
-  std::printf("\n%s, answers within %lld ms, %% of capacity\n", curve.name().c_str(),
-              static_cast<long long>(curve.objective().count() / 1'000'000));
+  std::printf("\n%s, answers within %lld ms after a cold start, %% of capacity\n",
+              curve.name().c_str(), static_cast<long long>(curve.objective().count() / 1'000'000));
   print_line("", " | Poisson 0.8x | Poisson 1.2x |   Poisson 2x | bursty 0.95x");
   table.print();
   print_line("oracle: no schedule is above", bound);
