@@ -26,7 +26,7 @@ void print_tables(Runner& runner, std::initializer_list<Process> processes) {
 
 /// The tables of short runs, which are compared with expected.txt.
 int print_short() {
-  Runner runner(8000);
+  Runner runner(12'000);
   runner.check_audit();
   print_tables(runner, {Process::poisson});
   for (const std::string& fault : runner.faults()) std::printf("WRONG: %s\n", fault.c_str());

@@ -2,6 +2,7 @@
 #include <sim/runner.hpp>
 
 #include <array>
+#include <cmath>
 #include <cstdio>
 
 namespace bench::sim {
@@ -14,7 +15,7 @@ constexpr int name_width = 36;
 long brief(double value) {
   long unit = 1;
   while (value / static_cast<double>(unit) >= 999.5) unit *= 10;
-  return static_cast<long>(value / static_cast<double>(unit) + 0.5) * unit;
+  return std::lround(value / static_cast<double>(unit)) * unit;
 }
 
 std::string us(Duration time) {
