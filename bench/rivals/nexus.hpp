@@ -15,20 +15,10 @@ namespace bench::rivals {
 /// Source  Nexus, SOSP 2019; backend/model_exec.cpp. Differs: one model, so no duty cycle.
 class NexusWindow {
  public:
-  NexusWindow(Profile profile, Duration objective) : profile_(std::move(profile)) {
-    for (std::size_t rows = 2; rows < profile_.size(); ++rows) {
-      if (2 * profile_[rows] <= objective) maximum_ = rows;
-    }
-  }
+  NexusWindow(Profile profile, Duration objective)
+      : profile_(std::move(profile)), maximum_(largest_within_half(profile_, objective)) {}
 
-  std::size_t drop(const QueueView& view) const {
-    std::size_t dropped = 0;
-    for (; dropped < view.rows; ++dropped) {
-      const std::size_t rows = std::min({view.rows - dropped, view.limit, maximum_});
-      if (view.waiting[dropped].due - view.now >= profile_[rows]) break;
-    }
-    return dropped;
-  }
+  std::size_t drop(const QueueView& view) const { return late_rows(view, profile_, maximum_); }
 
   BatchDecision decide(const BatchView& view) const {
     return BatchDecision::close(std::min({view.rows, view.limit, maximum_}), CloseReason::idle);
@@ -36,7 +26,7 @@ class NexusWindow {
 
  private:
   Profile profile_;
-  std::size_t maximum_ = 1;
+  std::size_t maximum_;
 };
 
 }  // namespace bench::rivals

@@ -3,6 +3,7 @@
 
 #include <galley/policy/batch.hpp>
 
+#include <algorithm>
 #include <cstddef>
 #include <span>
 #include <vector>
@@ -45,5 +46,24 @@ struct BatchDone {
 
 /// ℓ(b) as measured offline, at b; nothing at 0.
 using Profile = std::vector<Duration>;
+
+/// The largest batch that costs half the objective: while one runs, the next may gather.
+inline std::size_t largest_within_half(const Profile& profile, Duration objective) {
+  std::size_t largest = 1;
+  for (std::size_t rows = 2; rows < profile.size(); ++rows) {
+    if (2 * profile[rows] <= objective) largest = rows;
+  }
+  return largest;
+}
+
+/// How many of the first rows would be late in the batch of all that are there, up to `maximum`.
+inline std::size_t late_rows(const QueueView& view, const Profile& profile, std::size_t maximum) {
+  std::size_t late = 0;
+  for (; late < view.rows; ++late) {
+    const std::size_t rows = std::min({view.rows - late, view.limit, maximum});
+    if (view.waiting[late].due - view.now >= profile[rows]) break;
+  }
+  return late;
+}
 
 }  // namespace bench::rivals
