@@ -71,8 +71,8 @@ struct BatchDecision {
 /// When a batch is closed. Shipped: `policy/batch/learned_cap.hpp`, `size_or_delay.hpp`,
 /// `preferred_sizes.hpp`; copy the second to write your own.
 ///
-/// 1. `decide` is pure: no clock, no lock, no allocation, no state; it is called under the batcher's
-///    lock.
+/// 1. `decide` is pure: no clock, no lock, no allocation, no state; it is called under the
+///    batcher's lock.
 /// 2. It closes with 1 … min(rows, limit) rows, waits for a positive time, or yields; while rows
 ///    stay as they are it yields at most 64 times and waits no longer than until the first row has
 ///    waited `max_wait()`.

@@ -18,6 +18,8 @@ struct BatchCost {
   Duration mean = {};
   Duration p95 = {};
   std::uint64_t seen = 0;
+  /// How long all batches had taken together when this size was last seen.
+  Duration last = {};
   friend bool operator==(const BatchCost&, const BatchCost&) = default;
 };
 
@@ -26,10 +28,11 @@ using CostProfile = std::vector<BatchCost>;
 
 /// How long a batch of n rows takes, ℓ(n): one table for each model, shape, device and dtype.
 ///
-/// Of each size the mean follows the latest runs (an average of them whose weights halve every five
-/// runs; the least of the first three; a single run counts at most three times the mean, so that a
-/// thread put aside by the system is no news of the model), and the p95 is followed by stochastic
-/// approximation. Between sizes that were seen a size is interpolated, beyond them extrapolated.
+/// Of each size the mean follows the latest runs (the least of the first three, then an average
+/// whose weights in the end halve every eleven runs; a single run counts at most three times the
+/// mean, so that a thread put aside by the system is no news of the model), and the p95 is followed
+/// by stochastic approximation. Between sizes that were seen a size is interpolated, beyond them
+/// extrapolated.
 ///
 /// Threads  thread-compatible: the batcher holds it under its lock
 /// Cost     observe: O(sizes seen) every eighth time; a look-up: O(log sizes seen)
@@ -40,6 +43,10 @@ class CostTable {
   /// How much faster per row a size has to be for its being larger: within this a smaller batch is
   /// as good and answers sooner.
   static constexpr double worth_while = 1.03;
+  /// Of a size seen fewer times than this the mean may be luck: it is taken for `luck` times slower
+  /// when sizes are compared.
+  static constexpr std::uint64_t few = 12;
+  static constexpr double luck = 1.1;
 
   /// What takes `took` as a batch of `rows`, at least one.
   void observe(std::size_t rows, Duration took);
@@ -65,6 +72,13 @@ class CostTable {
     return best_ != 0 && best_ <= limit ? best_ : find_best(limit);
   }
 
+  /// How long other batches have taken since this size was last seen; the longest time if it never
+  /// was.
+  Duration unseen_for(std::size_t rows) const noexcept {
+    const BatchCost* cost = find(rows);
+    return cost == nullptr ? Duration::max() : spent_ - cost->last;
+  }
+
   /// What it knows, by ascending size.
   const CostProfile& profile() const noexcept { return costs_; }
 
@@ -88,6 +102,7 @@ class CostTable {
   CostProfile costs_;
   std::size_t best_ = 0;
   std::uint64_t observations_ = 0;
+  Duration spent_ = {};  // by all batches
 };
 
 // ---- implementation ----------------------------------------------------------------------------
@@ -96,18 +111,19 @@ namespace detail {
 
 inline void learn(BatchCost& cost, Duration took) noexcept {
   constexpr std::uint64_t first_runs = 3;
-  constexpr std::int64_t weight = 8;  // of all earlier runs against the latest: 1 - 1/8
+  constexpr std::uint64_t runs = 16;  // that the mean is over, in the end
   constexpr std::int64_t steps = 20;  // of the p95, to the mean
   took = std::max(took, Duration(1));
   ++cost.seen;
   if (cost.seen <= first_runs) {
     cost.mean = cost.seen == 1 ? took : std::min(cost.mean, took);
-    cost.p95 = std::max(cost.seen == 1 ? took : cost.p95, cost.mean);
+    cost.p95 = cost.mean;  // a slow first run is no news of the next
     return;
   }
   const Duration step = std::max(cost.mean / steps, Duration(20));
   cost.p95 += took > cost.p95 ? step * 19 / 20 : -(step / 20);
-  cost.mean += (std::min(took, 3 * cost.mean) - cost.mean) / weight;
+  const std::uint64_t counted = std::min(cost.seen - first_runs + 1, runs);
+  cost.mean += (std::min(took, 3 * cost.mean) - cost.mean) / static_cast<std::int64_t>(counted);
   cost.mean = std::max(cost.mean, Duration(1));
   cost.p95 = std::max(cost.p95, cost.mean);
 }
@@ -131,6 +147,8 @@ inline void CostTable::observe(std::size_t rows, Duration took) {
   const bool is_new = at == costs_.end() || at->rows != rows;
   if (is_new) at = costs_.insert(at, BatchCost{.rows = rows});
   detail::learn(*at, took);
+  spent_ += std::max(took, Duration(1));
+  at->last = spent_;
   if (is_new || ++observations_ % 8 == 0) best_ = find_best(SIZE_MAX);
 }
 
@@ -153,7 +171,8 @@ inline Duration CostTable::of(std::size_t rows, Duration BatchCost::*figure) con
 
 inline std::size_t CostTable::find_best(std::size_t limit) const noexcept {
   const auto rate = [](const BatchCost& cost) {
-    return static_cast<double>(cost.rows) / static_cast<double>(cost.mean.count());
+    const double known = static_cast<double>(cost.rows) / static_cast<double>(cost.mean.count());
+    return cost.seen < few ? known / luck : known;
   };
   double highest = 0;
   for (const BatchCost& cost : costs_) {
@@ -166,6 +185,7 @@ inline std::size_t CostTable::find_best(std::size_t limit) const noexcept {
 }
 
 inline Result<CostTable> CostTable::of_profile(CostProfile profile) {
+  CostTable table;
   std::size_t before = 0;
   for (BatchCost& cost : profile) {
     if (cost.rows <= before || cost.mean <= Duration::zero() || cost.p95 < cost.mean) {
@@ -177,8 +197,8 @@ inline Result<CostTable> CostTable::of_profile(CostProfile profile) {
     }
     before = cost.rows;
     cost.seen = std::max<std::uint64_t>(cost.seen, 1);
+    table.spent_ = std::max(table.spent_, cost.last);
   }
-  CostTable table;
   table.costs_ = std::move(profile);
   table.best_ = table.find_best(SIZE_MAX);
   return table;

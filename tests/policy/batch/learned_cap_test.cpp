@@ -53,8 +53,7 @@ TEST_CASE("a batch has as many rows as are fastest, or those that are there", "[
   CHECK(plain.decide(view_of(40, flat)) == BatchDecision::close(32, CloseReason::full));
 }
 
-TEST_CASE("sizes are learned by doubling while more rows queue than were ever run",
-          "[batch_policy]") {
+TEST_CASE("the next power of two is tried twice when so many rows queue", "[batch_policy]") {
   CostTable costs;
   CHECK(plain.decide(view_of(20, costs)) == BatchDecision::close(20, CloseReason::idle));
   costs.observe(1, microseconds(90));
@@ -63,16 +62,40 @@ TEST_CASE("sizes are learned by doubling while more rows queue than were ever ru
   CHECK(plain.decide(view_of(20, costs)) == BatchDecision::close(2, CloseReason::probe));
   costs.observe(2, microseconds(300));
   costs.observe(2, microseconds(300));
-  CHECK(plain.decide(view_of(3, costs)) == BatchDecision::close(3, CloseReason::probe));
-  CHECK(plain.decide(view_of(2, costs)) == BatchDecision::close(1, CloseReason::cap));
+  CHECK(plain.decide(view_of(4, costs)) == BatchDecision::close(4, CloseReason::probe));
+  CHECK(plain.decide(view_of(3, costs)) == BatchDecision::close(1, CloseReason::cap));
+}
+
+TEST_CASE("queues that grow row by row do not have every length tried", "[batch_policy]") {
+  const CostTable steep =
+      table_of({{1, microseconds(82)}, {2, microseconds(287)}, {17, microseconds(2000)}});
+  for (std::size_t rows = 18; rows < 32; ++rows) {
+    CHECK(plain.decide(view_of(rows, steep)) == BatchDecision::close(1, CloseReason::cap));
+  }
+  CHECK(plain.decide(view_of(32, steep)) == BatchDecision::close(32, CloseReason::probe));
+  BatchView odd = view_of(24, steep);  // the limit is tried too
+  odd.limit = 24;
+  CHECK(plain.decide(odd) == BatchDecision::close(24, CloseReason::probe));
 }
 
 TEST_CASE("once in a while another size is measured again", "[batch_policy]") {
-  BatchView view = view_of(30, mlp);
-  for (const auto& [turn, size] : {std::pair<std::uint64_t, std::size_t>{0, 1}, {1, 2}, {4, 16}}) {
+  CostTable costs = mlp;
+  // 16 rows were never run together; a row alone wastes 77.5 us, two of them 67.
+  BatchView view = view_of(30, costs);
+  const auto decide_in_turn = [&](std::uint64_t turn) {
     view.number = 128 * turn + 127;
-    CHECK(plain.decide(view) == BatchDecision::close(size, CloseReason::probe));
-  }
+    return plain.decide(view);
+  };
+  CHECK(decide_in_turn(4) == BatchDecision::close(16, CloseReason::probe));
+  CHECK(decide_in_turn(0) == BatchDecision::close(8, CloseReason::cap));
+  for (int i = 0; i < 2900; ++i) costs.observe(8, microseconds(100));
+  CHECK(decide_in_turn(0) == BatchDecision::close(8, CloseReason::cap));
+  CHECK(decide_in_turn(1) == BatchDecision::close(2, CloseReason::probe));
+  view.slack = microseconds(91);
+  CHECK(decide_in_turn(1) == BatchDecision::close(8, CloseReason::cap));
+  view.slack = Duration::max();
+  for (int i = 0; i < 400; ++i) costs.observe(8, microseconds(100));
+  CHECK(decide_in_turn(0) == BatchDecision::close(1, CloseReason::probe));
   CHECK(LearnedCap{.max_yields = 0, .probe_every = 0}.decide(view) ==
         BatchDecision::close(8, CloseReason::cap));
 }

@@ -3,14 +3,17 @@
 
 #include <galley/policy/batch.hpp>
 
+#include <bit>
+
 namespace galley::inline v1 {
 
 /// Takes what is there, up to the size that is fastest per row; before it takes less, it yields to
 /// other threads where that pays. Never waits for time to pass, and has nothing to tune.
 ///
-/// *Cap.* b* = argmax b/ℓ(b) over the sizes seen. Sizes are learned from real rows: while more rows
-/// queue than were ever run together, each doubling is tried twice; afterwards one batch in 128
-/// takes another power of two, so that the table does not age.
+/// *Cap.* b* = argmax b/ℓ(b) over the sizes seen. Sizes are learned from real rows: when the next
+/// power of two beyond all that were run is queued, it is tried, twice. Afterwards one batch in 128
+/// takes another power of two, so that the table does not age; but none that would make a row late,
+/// and none whose last run is not 4096 times as long ago as what a run wastes.
 ///
 /// *Yield.* While that is measured to pay, a batch that is not full lets the other threads run, and
 /// again as long as each time rows come.
@@ -45,19 +48,34 @@ struct LearnedCap {
   }
 
  private:
+  static constexpr std::uint64_t tries = 2;
+
   std::size_t size_to_probe(const BatchView& view, std::size_t most) const {
-    constexpr std::uint64_t tries = 2;
     if (probe_every == 0) return 0;
     const std::size_t largest = view.costs->largest_seen();
-    if (largest != 0 && most > largest) {
+    if (largest != 0 && most >= largest) {
       if (view.costs->seen(largest) < tries) return largest;
-      return std::min(most, 2 * largest);
+      const std::size_t next = std::min(std::bit_ceil(largest + 1), view.limit);
+      if (next > largest && most >= next) return next;
     }
     if (view.number % probe_every != probe_every - 1) return 0;
     // Another power of two each time, in turn, among those there are rows for.
     std::size_t powers = 1;
     while (std::size_t{1} << powers <= most) ++powers;
-    return std::size_t{1} << (view.number / probe_every % powers);
+    const std::size_t size = std::size_t{1} << (view.number / probe_every % powers);
+    return is_due(view, size) ? size : 0;
+  }
+
+  /// Is a run of `size` worth what it wastes?
+  static bool is_due(const BatchView& view, std::size_t size) {
+    constexpr std::int64_t sparing = 4096;
+    const CostTable& costs = *view.costs;
+    if (costs.seen(size) < tries) return true;
+    if (costs.p95(size) > view.slack) return false;
+    const std::size_t best = costs.best_size(view.limit);
+    const Duration wasted = costs.mean(size) - costs.mean(best) * static_cast<std::int64_t>(size) /
+                                                   static_cast<std::int64_t>(best);
+    return wasted <= costs.unseen_for(size) / sparing;
   }
 
   bool yields_first(const BatchView& view) const {

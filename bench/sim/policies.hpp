@@ -1,0 +1,132 @@
+// Who competes in the simulation. A new policy is a line here.
+#pragma once
+
+#include <galley/policy/batch/learned_cap.hpp>
+#include <galley/policy/batch/preferred_sizes.hpp>
+#include <galley/policy/batch/size_or_delay.hpp>
+
+#include <rivals/bentoml.hpp>
+#include <rivals/clipper.hpp>
+#include <rivals/nexus.hpp>
+#include <rivals/symphony.hpp>
+#include <rivals/tf_serving.hpp>
+#include <rivals/triton.hpp>
+#include <sim/curve.hpp>
+#include <sim/scheduler.hpp>
+
+#include <chrono>
+#include <functional>
+#include <string>
+#include <vector>
+
+namespace bench::sim {
+
+/// What may be set by hand.
+struct Setting {
+  const Curve* curve = nullptr;
+  std::size_t executors = 1;
+  /// The Triton batcher that was best on another seed.
+  rivals::Triton tuned = {};
+
+  std::size_t limit() const { return curve->limit(); }
+  Duration objective() const { return curve->objective(); }
+  /// ℓ(b) two standard deviations up, as whoever measures offline has it.
+  rivals::Profile profile() const {
+    rivals::Profile profile(curve->costs().begin(), curve->costs().end());
+    for (Duration& cost : profile) cost += cost / 10;
+    return profile;
+  }
+  galley::PreferredSizes preferred() const {
+    const std::vector<std::size_t>& sizes = curve->records();
+    const auto at = [&](std::size_t i) { return i < sizes.size() ? sizes[i] : 0; };
+    return {at(0), at(1), at(2), at(3), at(4), at(5), at(6), at(7)};
+  }
+};
+
+struct Entrant {
+  std::string name;
+  std::function<Scheduler(const Setting&)> enter;
+};
+
+/// galley's default, without yielding: virtual time knows no other threads.
+inline constexpr galley::LearnedCap learned_cap{.max_yields = 0};
+
+/// Batch policies, where requests have no deadline.
+inline std::vector<Entrant> batch_policies() {
+  using std::chrono::milliseconds;
+  using std::chrono::seconds;
+  return {
+      {"learned cap", [](const Setting&) { return Scheduler(learned_cap); }},
+      {"size or delay (32, 2 ms)", [](const Setting&) { return Scheduler(galley::SizeOrDelay{}); }},
+      {"preferred sizes", [](const Setting& s) { return Scheduler(s.preferred()); }},
+      {"Triton, default",
+       [](const Setting& s) { return Scheduler(rivals::Triton{.max_batch_size = s.limit()}); }},
+      {"Triton, delay 1 ms",
+       [](const Setting& s) {
+         return Scheduler(
+             rivals::Triton{.max_batch_size = s.limit(), .max_queue_delay = milliseconds(1)});
+       }},
+      {"Triton, delay 5 ms",
+       [](const Setting& s) {
+         return Scheduler(
+             rivals::Triton{.max_batch_size = s.limit(), .max_queue_delay = milliseconds(5)});
+       }},
+      {"Triton, tuned", [](const Setting& s) { return Scheduler(s.tuned); }},
+      {"TF Serving, adaptive",
+       [](const Setting& s) {
+         return Scheduler(rivals::TfServingAdaptive(s.limit(), s.executors));
+       }},
+      {"Clipper, AIMD",
+       [](const Setting& s) { return Scheduler(rivals::ClipperAimd(s.objective())); }},
+      {"BentoML, latency fit",
+       [](const Setting& s) { return Scheduler(rivals::BentoFit(s.limit(), seconds(60))); }},
+      {"Nexus, sliding window",
+       [](const Setting& s) { return Scheduler(rivals::NexusWindow(s.profile(), s.objective())); }},
+      {"Symphony, deferred",
+       [](const Setting& s) {
+         return Scheduler(rivals::SymphonyDeferred(s.profile(), s.objective()));
+       }},
+  };
+}
+
+/// Batch policies with admission, where requests have deadlines.
+inline std::vector<Entrant> admission_policies() {
+  return {
+      {"learned cap, infeasible refused",
+       [](const Setting&) { return Scheduler(learned_cap, RefuseInfeasible{}); }},
+      {"learned cap, infeasible dropped",
+       [](const Setting&) { return Scheduler(learned_cap, DropInfeasible{}); }},
+      {"learned cap, expired dropped",
+       [](const Setting& s) { return Scheduler(learned_cap, DropExpired{s.objective()}); }},
+      {"learned cap, none dropped", [](const Setting&) { return Scheduler(learned_cap); }},
+      {"Triton, tuned, timeout",
+       [](const Setting& s) { return Scheduler(s.tuned, DropExpired{s.objective()}); }},
+      {"Triton, tuned, timeout less a batch",
+       [](const Setting& s) {
+         const Duration batch = s.profile()[s.tuned.max_batch_size];
+         return Scheduler(s.tuned, DropExpired{s.objective() - batch});
+       }},
+      {"Triton, default, timeout",
+       [](const Setting& s) {
+         return Scheduler(rivals::Triton{.max_batch_size = s.limit()}, DropExpired{s.objective()});
+       }},
+      {"TF Serving, adaptive",
+       [](const Setting& s) {
+         return Scheduler(rivals::TfServingAdaptive(s.limit(), s.executors));
+       }},
+      {"Clipper, AIMD, expired dropped",
+       [](const Setting& s) {
+         return Scheduler(rivals::ClipperAimd(s.objective()), DropExpired{s.objective()});
+       }},
+      {"BentoML, latency fit",
+       [](const Setting& s) { return Scheduler(rivals::BentoFit(s.limit(), s.objective())); }},
+      {"Nexus, sliding window",
+       [](const Setting& s) { return Scheduler(rivals::NexusWindow(s.profile(), s.objective())); }},
+      {"Symphony, deferred",
+       [](const Setting& s) {
+         return Scheduler(rivals::SymphonyDeferred(s.profile(), s.objective()));
+       }},
+  };
+}
+
+}  // namespace bench::sim
