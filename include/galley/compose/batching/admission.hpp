@@ -45,6 +45,7 @@ void Batcher<In, Out, Policy>::submit(Rows<In> rows, const BatchContext& context
 template <class In, class Out, BatchPolicy Policy>
 std::optional<Error> Batcher<In, Out, Policy>::refusal(const Request& request) {
   if (request.stopped) return Error(Status::cancelled, "a stop was requested");
+  if (over_) return Error(Status::unavailable, "the executor was shut down");
   if (!admits_) return Error(Status::unavailable, "draining: no more requests are taken");
   if (queued_rows_ + request.rows > options_.max_queued_rows) {
     return Error(Status::resource_exhausted, std::to_string(queued_rows_) +
@@ -204,10 +205,12 @@ void Batcher<In, Out, Policy>::drop_late(Bucket& bucket, TimePoint now,
   }
 }
 
-/// Answers everything that queues. Gives the lock up.
+/// The executor takes no more tasks: everything that queues is answered, after `answers`, and what
+/// comes later is refused. Gives the lock up.
 template <class In, class Out, BatchPolicy Policy>
-void Batcher<In, Out, Policy>::fail_all(Lock& lock, const Error& error) {
-  std::vector<Answer<Out>> answers;
+void Batcher<In, Out, Policy>::close(Lock& lock, std::vector<Answer<Out>> answers) {
+  const Error error(Status::unavailable, child_.name() + ": the executor was shut down");
+  over_ = true;
   std::vector<Request*> dead;
   for (const auto& bucket : buckets_) {
     while (Queued* first = most_urgent(*bucket, TimePoint(), Duration::zero())) {

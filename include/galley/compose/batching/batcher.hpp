@@ -117,7 +117,7 @@ class Batcher : public std::enable_shared_from_this<Batcher<In, Out, Policy>> {
   void note_time(Request& request, Bucket& bucket);
   void dequeue(Request& request, Bucket& bucket);
   static void cancel(void* batcher, Request& request) noexcept;
-  void fail_all(Lock& lock, const Error& error);
+  void close(Lock& lock, std::vector<Answer<Out>> answers = {});
   void drop_late(Bucket& bucket, TimePoint now, std::vector<Answer<Out>>& answers,
                  std::vector<Request*>& dead);
 
@@ -175,6 +175,7 @@ class Batcher : public std::enable_shared_from_this<Batcher<In, Out, Policy>> {
   std::uint64_t late_ = 0;  // rows found hopeless
   YieldCost yield_;
   bool admits_ = true;
+  bool over_ = false;  // the executor was shut down
   bool arming_ = false;
   TimePoint wanted_ = TimePoint::max();
   CostTable first_costs_;     // what a new bucket begins with

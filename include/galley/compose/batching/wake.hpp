@@ -151,24 +151,24 @@ void Batcher<In, Out, Policy>::abandon(Runner& runner) {
   runner.active = false;
   --looking_;
   const std::shared_ptr<Batcher> keep = std::move(runner.keep);
-  fail_all(lock, Error(Status::unavailable, child_.name() + ": the executor was shut down"));
+  close(lock);
 }
 
-/// The executor was shut down while a batch runs: its rows are answered now.
+/// The executor was shut down while a batch runs: its rows are answered now, and what queues.
 template <class In, class Out, BatchPolicy Policy>
 void Batcher<In, Out, Policy>::overdue(Runner& runner) {
   const Error error(Status::unavailable,
                     child_.name() + ": the executor was shut down while this was running");
   std::vector<Answer<Out>> answers;
   Lock lock(mutex_);
-  if (!runner.computing || runner.stolen) return;
-  runner.stolen = true;
-  for (const Part& part : runner.parts) {
-    auto answer = part.request->add(part.first, Outcomes<Out>::failed(part.count, error));
-    if (answer.has_value()) answers.push_back(*std::move(answer));
+  if (runner.computing && !runner.stolen) {
+    runner.stolen = true;
+    for (const Part& part : runner.parts) {
+      auto answer = part.request->add(part.first, Outcomes<Out>::failed(part.count, error));
+      if (answer.has_value()) answers.push_back(*std::move(answer));
+    }
   }
-  lock.unlock();
-  for (Answer<Out>& answer : answers) answer.done(std::move(answer.outcomes));
+  close(lock, std::move(answers));
 }
 
 template <class In, class Out, BatchPolicy Policy>
@@ -180,10 +180,7 @@ void Batcher<In, Out, Policy>::Timer::dispatch(Task& task, Task::Call call) noex
   timer.posted = false;
   timer.due_at = self.wanted_ = TimePoint::max();
   const std::shared_ptr<Batcher> keep = std::move(timer.keep);
-  if (call == Task::Call::abandon) {
-    return self.fail_all(
-        lock, Error(Status::unavailable, self.child_.name() + ": the executor was shut down"));
-  }
+  if (call == Task::Call::abandon) return self.close(lock);
   Runner* const runner = self.runner_to_wake();
   lock.unlock();
   self.wake(runner);
