@@ -229,3 +229,39 @@ TEST_CASE("serve on a worker of the executor gets its answer", "[batched]") {
     for (int i = 0; i < 4; ++i) CHECK(ears[static_cast<std::size_t>(i)].value() == 10 * i);
   }
 }
+
+TEST_CASE("a completion that serves is not kept waiting by its own batch", "[batched]") {
+  for (const bool stateful : {false, true}) {
+    CAPTURE(stateful);
+    const ManualExecutor executor;
+    const auto log = std::make_shared<BatchLog>();
+    const auto graph = batched(executor, logged(log, {.stateful = stateful}), always_queued);
+    int answers = 0;
+    for (int i = 0; i < 3; ++i) {
+      graph.submit(i, {}, [&, i](Result<int> r) {
+        ++answers;
+        CHECK(r == Result<int>(10 * i));
+        CHECK(graph.serve(i + 100) == Result<int>(10 * i + 1000));
+      });
+    }
+    executor.run_ready();
+    CHECK(answers == 3);
+  }
+}
+
+TEST_CASE("an answer that is late may serve before the batch that runs next", "[batched]") {
+  const ManualExecutor executor;
+  const auto log = std::make_shared<BatchLog>();
+  const auto graph = batched(executor, logged(log, {.stateful = true}), always_queued);
+  Status status = Status::ok;
+  IntEar other;
+  graph.submit(1, {.deadline = executor.now() + 1ms}, [&](Result<int> r) {
+    status = r.status();
+    CHECK(graph.serve(2) == Result<int>(20));
+  });
+  graph.submit(3, {}, other.listen());
+  executor.pass(2ms);
+  executor.run_ready();
+  CHECK(status == Status::deadline_exceeded);
+  CHECK(other.value() == 30);
+}

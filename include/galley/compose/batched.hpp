@@ -48,6 +48,7 @@ class BatchedNode {
           state_->submit(std::move(rows), owned, frame, std::move(done));
         },
         [this](Event& event, const Instant& deadline) {
+          state_->before_waiting();
           return state_->executor().wait(event, deadline);
         });
   }

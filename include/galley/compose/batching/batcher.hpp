@@ -50,6 +50,8 @@ class Batcher : public std::enable_shared_from_this<Batcher<In, Out, Policy>> {
     return caller_runs_.load(std::memory_order_relaxed) && slots_.enter_inline();
   }
   Outcomes<Out> serve_inline(const Batch<In>& batch, const BatchContext& context);
+  /// For a caller of `serve` whose rows queue, before it waits for them.
+  void before_waiting();
 
   void describe(Description& description) const;
   Result<void> control(ControlRequest& request);
@@ -88,6 +90,7 @@ class Batcher : public std::enable_shared_from_this<Batcher<In, Out, Policy>> {
     // Under the lock.
     bool active = false;
     bool computing = false;
+    bool answering = false;
     bool stolen = false;  // answered by a shutdown
     std::vector<Part> parts;
     Looks looks;
@@ -131,6 +134,8 @@ class Batcher : public std::enable_shared_from_this<Batcher<In, Out, Policy>> {
   Runner* runner_to_wake();
   Runner* runner_for(const Bucket& bucket);
   void wake(Runner* runner);
+  void answers_begin(Runner& runner);
+  void answers_given(Runner& runner);
   void finish(Runner& runner);
   void overdue(Runner& runner);
   void abandon(Runner& runner);
@@ -165,7 +170,8 @@ class Batcher : public std::enable_shared_from_this<Batcher<In, Out, Policy>> {
   std::vector<std::unique_ptr<Bucket>> buckets_;
   std::vector<std::unique_ptr<Runner>> runners_;
   Timer timer_;
-  std::size_t looking_ = 0;  // active runners that hold no batch
+  std::size_t looking_ = 0;    // active runners that hold no batch
+  std::size_t answering_ = 0;  // of these, those that give answers first
   std::size_t queued_rows_ = 0;
   std::size_t queued_bytes_ = 0;
   std::size_t deadlines_ = 0;  // queued requests that have one

@@ -31,10 +31,12 @@ bool Batcher<In, Out, Policy>::run_batch(Runner& runner) {
   Bucket* bucket = nullptr;
   Lock lock(mutex_);
   runner.looks = Looks();
+  answers_given(runner);
   for (;;) {
     const TimePoint now = looks_at_time() ? time_now() : TimePoint();
     if (deadlines_ != 0) {
       for (const auto& one : buckets_) drop_late(*one, now, late, dead);
+      if (!late.empty()) break;  // answered before a place is taken: who hears it may serve
     }
     const Choice choice = choose(now, runner.looks);
     bucket = choice.bucket;
@@ -59,6 +61,7 @@ bool Batcher<In, Out, Policy>::run_batch(Runner& runner) {
     break;
   }
   Runner* other = nullptr;
+  if (!late.empty()) answers_begin(runner);
   if (bucket != nullptr) {
     ++batches_;
     ++bucket->running;
@@ -120,6 +123,7 @@ void Batcher<In, Out, Policy>::deliver(Runner& runner, Bucket& bucket, Outcomes<
   const bool stolen = std::exchange(runner.stolen, false);
   runner.computing = false;
   ++looking_;
+  answers_begin(runner);
   --bucket.running;
   const std::size_t rows = outcomes.size();
   statistics_.compute_time += took;

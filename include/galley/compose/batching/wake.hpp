@@ -124,10 +124,42 @@ void Batcher<In, Out, Policy>::Runner::dispatch(Task& task, Call call) noexcept 
   }
 }
 
+/// From here to `answers_given` a runner gives answers. Who hears one may serve, and so wait above
+/// the runner, which does not look at the queue meanwhile.
+template <class In, class Out, BatchPolicy Policy>
+void Batcher<In, Out, Policy>::answers_begin(Runner& runner) {
+  runner.answering = true;
+  ++answering_;
+}
+
+template <class In, class Out, BatchPolicy Policy>
+void Batcher<In, Out, Policy>::answers_given(Runner& runner) {
+  if (std::exchange(runner.answering, false)) --answering_;
+}
+
+/// Sees to it that somebody looks at the queue who does not lie beneath this call.
+template <class In, class Out, BatchPolicy Policy>
+void Batcher<In, Out, Policy>::before_waiting() {
+  if (Worker::current() == nullptr) return;  // no runner lies beneath
+  Lock lock(mutex_);
+  if (looking_ != answering_ || queued_rows_ == 0 || slots_.all_taken()) return;
+  auto idle = std::find_if(runners_.begin(), runners_.end(),
+                           [](const auto& runner) { return !runner->active; });
+  if (idle == runners_.end()) {
+    idle = runners_.insert(runners_.end(), std::make_unique<Runner>(*this));
+  }
+  Runner* const runner = idle->get();
+  runner->active = true;
+  ++looking_;
+  lock.unlock();
+  wake(runner);
+}
+
 /// Ends a runner's turn: it goes on later where there is something to do, and is idle otherwise.
 template <class In, class Out, BatchPolicy Policy>
 void Batcher<In, Out, Policy>::finish(Runner& runner) {
   Lock lock(mutex_);
+  answers_given(runner);
   bool again = false;
   if (queued_rows_ != 0 && !slots_.all_taken()) {
     const Choice choice = choose(looks_at_time() ? time_now() : TimePoint(), Looks());
