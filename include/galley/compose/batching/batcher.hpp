@@ -150,6 +150,7 @@ class Batcher : public std::enable_shared_from_this<Batcher<In, Out, Policy>> {
   // ---- batching/run.hpp: computing and answering
   bool run_batch(Runner& runner);
   void yield_for(Runner& runner, Bucket& bucket, Lock& lock);
+  Outcomes<Out> ask(const Batch<In>& batch, const BatchContext& context);
   Outcomes<Out> compute(Runner& runner, Bucket& bucket);
   void deliver(Runner& runner, Bucket& bucket, Outcomes<Out> outcomes, Duration took);
   Outcomes<Out> serve_in_slices(const Batch<In>& batch, const BatchContext& context);

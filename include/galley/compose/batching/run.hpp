@@ -51,10 +51,12 @@ bool Batcher<In, Out, Policy>::run_batch(Runner& runner) {
     } else if (!slots_.enter()) {
       bucket = nullptr;  // taken by callers; the first of them to leave sends a worker
     } else {
+      // A policy of a host's own may ask for what there is not.
+      const std::size_t rows = std::clamp<std::size_t>(choice.decision.rows, 1, options_.max_rows);
       if (stateful_) {
-        take_in_sequence(runner, *bucket, choice.decision.rows);
+        take_in_sequence(runner, *bucket, rows);
       } else {
-        take(runner, *bucket, choice.decision.rows);
+        take(runner, *bucket, rows);
       }
       ++statistics_.closed[static_cast<std::size_t>(choice.decision.reason)];
     }
@@ -81,12 +83,21 @@ bool Batcher<In, Out, Policy>::run_batch(Runner& runner) {
   return true;
 }
 
+/// What the child answers to a batch: as many outcomes as it has rows, whatever the child does.
+template <class In, class Out, BatchPolicy Policy>
+Outcomes<Out> Batcher<In, Out, Policy>::ask(const Batch<In>& batch, const BatchContext& context) {
+  const std::size_t rows = batch.size();
+  Outcomes<Out> outcomes = child_.serve_batch(batch, context);
+  if (outcomes.answers(rows)) [[likely]] return outcomes;
+  return Outcomes<Out>::failed(rows, within(child_.name(), miscounted(outcomes.size(), rows)));
+}
+
 template <class In, class Out, BatchPolicy Policy>
 Outcomes<Out> Batcher<In, Out, Policy>::compute(Runner& runner, Bucket& bucket) {
   const std::vector<Part>& parts = runner.parts;
   if (parts.size() == 1 && parts.front().is_whole()) {
     Request& request = *parts.front().request;
-    return child_.serve_batch(Batch<In>::last_use(request.values), request.context.view());
+    return ask(Batch<In>::last_use(request.values), request.context.view());
   }
   const BatchContext first = parts.front().request->context.view();
   runner.context.clear();
@@ -106,10 +117,9 @@ Outcomes<Out> Batcher<In, Out, Policy>::compute(Runner& runner, Bucket& bucket) 
     }
     batch = runner.gathered.batch();
   }
-  Outcomes<Out> outcomes = child_.serve_batch(batch, runner.context.view(first.shared_pins()));
+  Outcomes<Out> outcomes = ask(batch, runner.context.view(first.shared_pins()));
   runner.gathered.clear();
-  if (outcomes.answers(rows)) return outcomes;
-  return Outcomes<Out>::failed(rows, within(child_.name(), miscounted(outcomes.size(), rows)));
+  return outcomes;
 }
 
 /// Hands each request its outcomes, with no lock held.
@@ -188,7 +198,8 @@ std::size_t Batcher<In, Out, Policy>::next_slice(const Batch<In>& batch, std::si
   view.number = ++batches_;
   view.costs = &bucket->costs;
   const BatchDecision decision = policy_.decide(view);
-  return decision.act == BatchDecision::Act::close ? decision.rows : most;
+  if (decision.act != BatchDecision::Act::close) return most;
+  return std::clamp<std::size_t>(decision.rows, 1, most);
 }
 
 /// A caller's batch in slices that the policy would close, each timed.
@@ -207,8 +218,8 @@ template <class In, class Out, BatchPolicy Policy>
     if (!whole) part.add(context, first, count);
     const TimePoint start = time_now();
     Outcomes<Out> outcomes =
-        whole ? child_.serve_batch(batch, context)
-              : child_.serve_batch(batch.slice(first, count), part.view(context.shared_pins()));
+        whole ? ask(batch, context)
+              : ask(batch.slice(first, count), part.view(context.shared_pins()));
     const Duration took = time_now() - start;
     lock.lock();
     Bucket* const bucket = bucket_of(kind);
