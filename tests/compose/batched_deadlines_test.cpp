@@ -128,7 +128,7 @@ TEST_CASE("draining says how many rows run as well", "[batched]") {
   };
   IntEar ear;
   graph.submit_rows(Rows<int>{1, 2, 3, 4, 5}, {}, ear.listen(5));
-  executor.run_ready();
+  executor.run_all();
   CHECK(left == 5);
   CHECK(ear.value(4) == 50);
 }
@@ -286,7 +286,7 @@ TEST_CASE("a stop while the rows run changes nothing of what runs, and takes wha
   IntEar ear, other;
   graph.submit_rows(Rows<int>{1, 2, 3, 4, 5}, {.stop = stop.get_token()}, ear.listen(5));
   graph.submit(6, {}, other.listen());
-  executor.run_ready();
+  executor.run_all();
   REQUIRE(ear.answers == 1);
   CHECK(ear.value(0) == 10);
   CHECK(ear.value(1) == 20);

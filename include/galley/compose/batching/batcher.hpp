@@ -112,6 +112,11 @@ class Batcher : public std::enable_shared_from_this<Batcher<In, Out, Policy>> {
     BatchDecision decision = {};
   };
 
+  void let_callers_run() noexcept {
+    caller_runs_.store(admits_ && options_.caller_runs == CallerRuns::when_idle,
+                       std::memory_order_relaxed);
+  }
+
   // ---- batching/admission.hpp: entering and leaving the queue
   std::optional<Error> refusal(const Request& request);
   std::optional<Error> too_late(const Request& request, const Bucket& bucket) const;
@@ -225,7 +230,7 @@ Result<void> Batcher<In, Out, Policy>::control(ControlRequest& request) {
     GALLEY_TRY(check_batchable(child_.traits(), set->options));
     const Lock lock(mutex_);
     options_ = set->options;
-    caller_runs_.store(options_.caller_runs == CallerRuns::when_idle, std::memory_order_relaxed);
+    let_callers_run();
     return {};
   }
   Lock lock(mutex_);
@@ -240,6 +245,7 @@ Result<void> Batcher<In, Out, Policy>::control(ControlRequest& request) {
     policy_waits_.store(policy_.max_wait() > Duration::zero(), std::memory_order_relaxed);
   } else if (auto* drain = request.as<DrainBatches>()) {
     admits_ = drain->admit == DrainBatches::Admit::all;
+    let_callers_run();
     drain->left = queued_rows_;
     for (const auto& runner : runners_) {
       if (!runner->computing) continue;
