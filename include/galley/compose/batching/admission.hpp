@@ -114,6 +114,7 @@ void Batcher<In, Out, Policy>::enqueue(Request& request, Bucket& bucket, std::in
   request.number = ++arrivals_;
   bucket.used = arrivals_;
   Lane& lane = bucket.lane_of(priority);
+  if (needs_time() && request.since == TimePoint()) request.since = time_now();
   if (bucket.lanes.size() > 1) note_time(request, bucket);
   lane.insert(request);
   bucket.rows += request.rows;
@@ -135,11 +136,37 @@ void Batcher<In, Out, Policy>::note_time(Request& request, Bucket& bucket) {
   }
 }
 
+/// What queues waits for nothing any more.
+template <class In, class Out, BatchPolicy Policy>
+void Batcher<In, Out, Policy>::flush() {
+  for (const auto& bucket : buckets_) {
+    for (const auto& lane : bucket->lanes) {
+      for (Queued* one = lane->first; one != nullptr; one = one->next) {
+        if (!std::exchange(one->flushed, true)) ++bucket->flushed;
+      }
+    }
+  }
+}
+
+/// What queues untimed counts from now.
+template <class In, class Out, BatchPolicy Policy>
+void Batcher<In, Out, Policy>::note_times() {
+  const TimePoint now = time_now();
+  for (const auto& bucket : buckets_) {
+    for (const auto& lane : bucket->lanes) {
+      for (Queued* one = lane->first; one != nullptr; one = one->next) {
+        if (one->since == TimePoint()) one->since = now;
+      }
+    }
+  }
+}
+
 /// Takes what is left of a request out of the queue.
 template <class In, class Out, BatchPolicy Policy>
 void Batcher<In, Out, Policy>::dequeue(Request& request, Bucket& bucket) {
   const std::size_t rows = request.left();
   request.lane->remove(request);
+  if (std::exchange(request.flushed, false)) --bucket.flushed;
   bucket.rows -= rows;
   queued_rows_ -= rows;
   queued_bytes_ -= rows * request.row_bytes;

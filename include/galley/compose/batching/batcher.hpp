@@ -9,6 +9,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <limits>
@@ -124,6 +125,8 @@ class Batcher : public std::enable_shared_from_this<Batcher<In, Out, Policy>> {
   void enqueue(Request& request, Bucket& bucket, std::int32_t priority);
   void note_time(Request& request, Bucket& bucket);
   void dequeue(Request& request, Bucket& bucket);
+  void flush();
+  void note_times();
   static void cancel(void* batcher, Request& request) noexcept;
   void close(Lock& lock, std::vector<Answer<Out>> answers = {});
   void drop_late(Bucket& bucket, TimePoint now, std::vector<Answer<Out>>& answers,
@@ -145,6 +148,10 @@ class Batcher : public std::enable_shared_from_this<Batcher<In, Out, Policy>> {
   void overdue(Runner& runner);
   void abandon(Runner& runner);
   void arm(Lock& lock, TimePoint due);
+  /// When to look again: a policy may wait for ever, a timer should not.
+  static TimePoint look_again(TimePoint now, const BatchDecision& decision) {
+    return now + std::min<Duration>(decision.wait, std::chrono::hours(1));
+  }
 
   // ---- batching/take.hpp: which rows go
   void take(Runner& runner, Bucket& bucket, std::size_t rows);
@@ -182,7 +189,6 @@ class Batcher : public std::enable_shared_from_this<Batcher<In, Out, Policy>> {
   std::size_t queued_bytes_ = 0;
   std::size_t deadlines_ = 0;  // queued requests that have one
   std::uint64_t arrivals_ = 0;
-  std::uint64_t flush_until_ = 0;  // requests before this number wait for nothing
   std::uint64_t batches_ = 0;
   std::uint64_t late_ = 0;  // rows found hopeless
   YieldCost yield_;
@@ -228,13 +234,12 @@ template <class In, class Out, BatchPolicy Policy>
 Result<void> Batcher<In, Out, Policy>::control(ControlRequest& request) {
   if (auto* set = request.as<SetBatchOptions>()) {
     GALLEY_TRY(check_batchable(child_.traits(), set->options));
-    const Lock lock(mutex_);
-    options_ = set->options;
-    let_callers_run();
-    return {};
   }
   Lock lock(mutex_);
-  if (auto* statistics = request.as<BatchStatistics>()) {
+  if (auto* set = request.as<SetBatchOptions>()) {
+    options_ = set->options;
+    let_callers_run();
+  } else if (auto* statistics = request.as<BatchStatistics>()) {
     *statistics = statistics_;
     statistics->inline_runs = slots_.inline_runs();
     statistics->queued_rows = queued_rows_;
@@ -243,6 +248,7 @@ Result<void> Batcher<In, Out, Policy>::control(ControlRequest& request) {
   } else if (auto* put = request.as<SetBatchPolicy<Policy>>()) {
     policy_ = put->policy;
     policy_waits_.store(policy_.max_wait() > Duration::zero(), std::memory_order_relaxed);
+    if (needs_time()) note_times();
   } else if (auto* drain = request.as<DrainBatches>()) {
     admits_ = drain->admit == DrainBatches::Admit::all;
     let_callers_run();
@@ -261,7 +267,7 @@ Result<void> Batcher<In, Out, Policy>::control(ControlRequest& request) {
     return Error(Status::unimplemented, "a batched servable does not know the request " +
                                             std::string(request.type_name()));
   } else {
-    flush_until_ = arrivals_ + 1;
+    flush();
   }
   Runner* const runner = runner_to_wake();  // a change may let a batch go
   lock.unlock();

@@ -46,7 +46,7 @@ bool Batcher<In, Out, Policy>::run_batch(Runner& runner) {
       continue;
     }
     if (choice.decision.act == BatchDecision::Act::wait) {
-      arm(lock, now + choice.decision.wait);
+      arm(lock, look_again(now, choice.decision));
       bucket = nullptr;
     } else if (!slots_.enter()) {
       bucket = nullptr;  // taken by callers; the first of them to leave sends a worker

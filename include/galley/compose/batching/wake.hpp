@@ -16,10 +16,14 @@ BatchView Batcher<In, Out, Policy>::view_of(const Bucket& bucket, TimePoint now,
   view.yield = yield_;
   view.number = batches_;
   view.costs = &bucket.costs;
+  // The first to go need not be the first that came; that matters while the batch may yet wait.
+  const bool all = needs_time() && bucket.rows < options_.max_rows;
   for (const auto& lane : bucket.lanes) {
     const Queued* const first = lane->first;
     if (first == nullptr) continue;
-    if (first->since != TimePoint()) view.oldest = std::max(view.oldest, now - first->since);
+    for (const Queued* one = first; one != nullptr; one = all ? one->next : nullptr) {
+      if (one->since != TimePoint()) view.oldest = std::max(view.oldest, now - one->since);
+    }
     if (first->deadline.is_never()) continue;
     view.slack = std::min(view.slack, first->deadline.at - first->deadline.clock.now());
   }
@@ -29,11 +33,8 @@ BatchView Batcher<In, Out, Policy>::view_of(const Bucket& bucket, TimePoint now,
 template <class In, class Out, BatchPolicy Policy>
 BatchDecision Batcher<In, Out, Policy>::decide(const Bucket& bucket, TimePoint now,
                                                const Looks& looks) const {
-  if (flush_until_ != 0) {
-    for (const auto& lane : bucket.lanes) {
-      if (lane->first == nullptr || lane->first->number >= flush_until_) continue;
-      return BatchDecision::close(std::min(bucket.rows, options_.max_rows), CloseReason::flush);
-    }
+  if (bucket.flushed != 0) {
+    return BatchDecision::close(std::min(bucket.rows, options_.max_rows), CloseReason::flush);
   }
   return policy_.decide(view_of(bucket, now, looks));
 }
@@ -92,7 +93,8 @@ auto Batcher<In, Out, Policy>::runner_for(const Bucket& bucket) -> Runner* {
   if (timer_.posted) {
     const TimePoint now = time_now();
     const BatchDecision decision = decide(bucket, now, Looks());
-    if (decision.act == BatchDecision::Act::wait && now + decision.wait >= timer_.due_at) {
+    if (decision.act == BatchDecision::Act::wait &&
+        look_again(now, decision) >= timer_.due_at) {
       return nullptr;
     }
   }
@@ -162,8 +164,10 @@ void Batcher<In, Out, Policy>::finish(Runner& runner) {
   answers_given(runner);
   bool again = false;
   if (queued_rows_ != 0 && !slots_.all_taken()) {
-    const Choice choice = choose(looks_at_time() ? time_now() : TimePoint(), Looks());
-    again = choice.decision.act != BatchDecision::Act::wait || !timer_.posted;
+    const TimePoint now = looks_at_time() ? time_now() : TimePoint();
+    const BatchDecision decision = choose(now, Looks()).decision;
+    again = decision.act != BatchDecision::Act::wait || !timer_.posted ||
+            look_again(now, decision) < timer_.due_at;
   }
   if (again) {
     lock.unlock();
