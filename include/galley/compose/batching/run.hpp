@@ -36,7 +36,10 @@ bool Batcher<In, Out, Policy>::run_batch(Runner& runner) {
     const TimePoint now = looks_at_time() ? time_now() : TimePoint();
     if (deadlines_ != 0) {
       for (const auto& one : buckets_) drop_late(*one, now, late, dead);
-      if (!late.empty()) break;  // answered before a place is taken: who hears it may serve
+      if (!late.empty()) {  // answered before a place is taken: who hears it may serve
+        bucket = nullptr;
+        break;
+      }
     }
     const Choice choice = choose(now, runner.looks);
     bucket = choice.bucket;
