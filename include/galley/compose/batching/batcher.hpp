@@ -156,7 +156,7 @@ class Batcher : public std::enable_shared_from_this<Batcher<In, Out, Policy>> {
   // ---- batching/take.hpp: which rows go
   void take(Runner& runner, Bucket& bucket, std::size_t rows);
   std::size_t takeable(const Request& request, std::vector<Key>& seen, std::vector<Key>& blocked);
-  void take_in_sequence(Runner& runner, Bucket& bucket, std::size_t rows);
+  Bucket& take_in_sequence(Runner& runner, Bucket& bucket, std::size_t rows);
   void take_part(Runner& runner, Bucket& bucket, Request& request, std::size_t count);
 
   // ---- batching/run.hpp: computing and answering

@@ -57,7 +57,7 @@ bool Batcher<In, Out, Policy>::run_batch(Runner& runner) {
       // A policy of a host's own may ask for what there is not.
       const std::size_t rows = std::clamp<std::size_t>(choice.decision.rows, 1, options_.max_rows);
       if (stateful_) {
-        take_in_sequence(runner, *bucket, rows);
+        bucket = &take_in_sequence(runner, *bucket, rows);
       } else {
         take(runner, *bucket, rows);
       }
@@ -205,6 +205,18 @@ std::size_t Batcher<In, Out, Policy>::next_slice(const Batch<In>& batch, std::si
   return std::clamp<std::size_t>(decision.rows, 1, most);
 }
 
+/// How many of `count` rows from row `first` on come before one whose key is among them.
+inline std::size_t rows_of_other_keys(std::span<const Key> keys, std::size_t first,
+                                      std::size_t count) {
+  if (keys.empty()) return count;
+  const auto begin = keys.begin() + static_cast<std::ptrdiff_t>(first);
+  for (std::size_t i = 1; i < count; ++i) {
+    const auto key = begin + static_cast<std::ptrdiff_t>(i);
+    if (std::find(begin, key, *key) != key) return i;
+  }
+  return count;
+}
+
 /// A caller's batch in slices that the policy would close, each timed.
 template <class In, class Out, BatchPolicy Policy>
 [[gnu::noinline]] Outcomes<Out> Batcher<In, Out, Policy>::serve_in_slices(
@@ -214,7 +226,8 @@ template <class In, class Out, BatchPolicy Policy>
   MergedContext part;
   Lock lock(mutex_);
   for (std::size_t first = 0; first < batch.size();) {
-    const std::size_t count = next_slice(batch, batch.size() - first);
+    std::size_t count = next_slice(batch, batch.size() - first);
+    if (stateful_) count = rows_of_other_keys(context.keys(), first, count);
     lock.unlock();
     const bool whole = count == batch.size();
     part.clear();

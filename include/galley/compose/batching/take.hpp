@@ -66,24 +66,43 @@ std::size_t Batcher<In, Out, Policy>::takeable(const Request& request, std::vect
 }
 
 /// The same of a stateful servable: of each key one row at most, and none before an earlier one of
-/// its key.
+/// its key, whatever its kind. Where all rows of `bucket` wait for such, those of the earliest
+/// request go instead; the bucket they are of.
 template <class In, class Out, BatchPolicy Policy>
-void Batcher<In, Out, Policy>::take_in_sequence(Runner& runner, Bucket& bucket, std::size_t rows) {
-  std::vector<Request*> waiting;
-  for (const auto& lane : bucket.lanes) {
-    for (Queued* one = lane->first; one != nullptr; one = one->next) {
-      waiting.push_back(static_cast<Request*>(one));
+auto Batcher<In, Out, Policy>::take_in_sequence(Runner& runner, Bucket& bucket, std::size_t rows)
+    -> Bucket& {
+  struct Waiting {
+    Request* request;
+    Bucket* bucket;
+  };
+  std::vector<Waiting> waiting;
+  for (const auto& one : buckets_) {
+    for (const auto& lane : one->lanes) {
+      for (Queued* queued = lane->first; queued != nullptr; queued = queued->next) {
+        waiting.push_back({static_cast<Request*>(queued), one.get()});
+      }
     }
   }
-  std::sort(waiting.begin(), waiting.end(),
-            [](const Request* a, const Request* b) { return a->number < b->number; });
-  std::vector<Key> seen;
-  std::vector<Key> blocked;
-  for (Request* request : waiting) {
-    const std::size_t count = std::min(rows, takeable(*request, seen, blocked));
-    if (count != 0) take_part(runner, bucket, *request, count);
-    rows -= count;
-    if (rows == 0) return;
+  std::sort(waiting.begin(), waiting.end(), [](const Waiting& a, const Waiting& b) {
+    return a.request->number < b.request->number;
+  });
+  for (Bucket* from = &bucket;; from = waiting.front().bucket) {
+    std::vector<Key> seen;
+    std::vector<Key> blocked;
+    for (const Waiting& one : waiting) {
+      if (one.bucket != from) {
+        const auto keys = one.request->context.view().keys();
+        if (!keys.empty()) {
+          blocked.insert(blocked.end(), keys.begin() + one.request->taken, keys.end());
+        }
+        continue;
+      }
+      const std::size_t count = std::min(rows, takeable(*one.request, seen, blocked));
+      if (count != 0) take_part(runner, *from, *one.request, count);
+      rows -= count;
+      if (rows == 0) break;
+    }
+    if (!runner.parts.empty()) return *from;
   }
 }
 
