@@ -204,6 +204,9 @@ class OwnedBatchContext {
     if (view.shared_pins() != nullptr) pins_ = *view.shared_pins();
   }
 
+  /// Binds the request to these versions: before it is split.
+  void pin(std::shared_ptr<const Pins> pins) noexcept { pins_ = std::move(pins); }
+
   /// Lets go of everything but the pins, which it gives back.
   std::shared_ptr<const Pins> clear() noexcept {
     contexts_ = Rows<Context>();

@@ -5,6 +5,7 @@
 #include <galley/compose/batching/request.hpp>
 #include <galley/compose/batching/slots.hpp>
 #include <galley/core/node.hpp>
+#include <galley/core/pins.hpp>
 #include <galley/core/servable.hpp>
 
 #include <algorithm>
@@ -94,6 +95,8 @@ class Batcher : public std::enable_shared_from_this<Batcher<In, Out, Policy>> {
     bool answering = false;
     bool stolen = false;  // answered by a shutdown
     std::vector<Part> parts;
+    const Pins* bound = nullptr;       // what the first part was bound to before
+    std::shared_ptr<const Pins> pins;  // what requests are bound to that this batch splits
     Looks looks;
   };
 
@@ -155,6 +158,8 @@ class Batcher : public std::enable_shared_from_this<Batcher<In, Out, Policy>> {
 
   // ---- batching/take.hpp: which rows go
   void take(Runner& runner, Bucket& bucket, std::size_t rows);
+  bool is_of_other_versions(const Runner& runner, const Request& request) const;
+  std::shared_ptr<const Pins> pins_of_now() const;
   std::size_t takeable(const Request& request, std::vector<Key>& seen, std::vector<Key>& blocked);
   Bucket& take_in_sequence(Runner& runner, Bucket& bucket, std::size_t rows);
   void take_part(Runner& runner, Bucket& bucket, Request& request, std::size_t count);
@@ -171,6 +176,7 @@ class Batcher : public std::enable_shared_from_this<Batcher<In, Out, Policy>> {
   const Executor executor_;
   const Servable<In, Out> child_;
   const bool stateful_;
+  const bool versioned_;
   Slots slots_;
   // Copies of what is under the lock, for who does not take it. Relaxed: each stands alone.
   std::atomic<bool> caller_runs_;
@@ -208,6 +214,7 @@ Batcher<In, Out, Policy>::Batcher(Executor executor, Servable<In, Out> child,
     : executor_(std::move(executor)),
       child_(std::move(child)),
       stateful_(child_.traits().stateful),
+      versioned_(child_.traits().versioned),
       slots_(stateful_                  ? 1
              : options.max_running == 0 ? std::max<std::size_t>(1, executor_.concurrency())
                                         : options.max_running),

@@ -61,6 +61,7 @@ bool Batcher<In, Out, Policy>::run_batch(Runner& runner) {
       } else {
         take(runner, *bucket, rows);
       }
+      runner.pins = nullptr;  // the requests have them
       ++statistics_.closed[static_cast<std::size_t>(choice.decision.reason)];
     }
     break;
@@ -102,12 +103,14 @@ Outcomes<Out> Batcher<In, Out, Policy>::compute(Runner& runner, Bucket& bucket) 
     Request& request = *parts.front().request;
     return ask(Batch<In>::last_use(request.values), request.context.view());
   }
-  const BatchContext first = parts.front().request->context.view();
+  const std::shared_ptr<const Pins>* pins = nullptr;  // of one request at least, if of any
   runner.context.clear();
   std::size_t rows = 0;
   for (const Part& part : parts) {
     rows += part.count;
-    runner.context.add(part.request->context.view(), part.first, part.count);
+    const BatchContext own = part.request->context.view();
+    runner.context.add(own, part.first, part.count);
+    if (own.pins() != nullptr) pins = own.shared_pins();
   }
   Batch<In> batch;
   if (parts.size() == 1) {
@@ -120,7 +123,7 @@ Outcomes<Out> Batcher<In, Out, Policy>::compute(Runner& runner, Bucket& bucket) 
     }
     batch = runner.gathered.batch();
   }
-  Outcomes<Out> outcomes = ask(batch, runner.context.view(first.shared_pins()));
+  Outcomes<Out> outcomes = ask(batch, runner.context.view(pins));
   runner.gathered.clear();
   return outcomes;
 }
@@ -224,6 +227,7 @@ template <class In, class Out, BatchPolicy Policy>
   const Kind kind{RowKind<In>::of(batch)};
   std::vector<Outcomes<Out>> pieces;
   MergedContext part;
+  std::shared_ptr<const Pins> pins = context.pins() != nullptr ? *context.shared_pins() : nullptr;
   Lock lock(mutex_);
   for (std::size_t first = 0; first < batch.size();) {
     std::size_t count = next_slice(batch, batch.size() - first);
@@ -232,10 +236,11 @@ template <class In, class Out, BatchPolicy Policy>
     const bool whole = count == batch.size();
     part.clear();
     if (!whole) part.add(context, first, count);
+    if (!whole && versioned_ && pins == nullptr) pins = pins_of_now();  // one version for all
     const TimePoint start = time_now();
     Outcomes<Out> outcomes =
         whole ? ask(batch, context)
-              : ask(batch.slice(first, count), part.view(context.shared_pins()));
+              : ask(batch.slice(first, count), part.view(pins != nullptr ? &pins : nullptr));
     const Duration took = time_now() - start;
     lock.lock();
     Bucket* const bucket = bucket_of(kind);

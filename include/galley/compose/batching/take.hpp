@@ -8,10 +8,40 @@ namespace galley::inline v1::detail {
 /// Rows larger than this are not gathered: copying them costs more than a call of their own.
 inline constexpr std::size_t too_large_to_gather = std::size_t{1} << 20U;
 
+/// The versions that are current now.
+template <class In, class Out, BatchPolicy Policy>
+std::shared_ptr<const Pins> Batcher<In, Out, Policy>::pins_of_now() const {
+  auto pins = std::make_shared<Pins>();
+  child_.node().table->pin(child_.node(), *pins);
+  return pins;
+}
+
+/// True where rows of the request may not go along: they, or those that are taken already, are
+/// bound to versions.
+template <class In, class Out, BatchPolicy Policy>
+bool Batcher<In, Out, Policy>::is_of_other_versions(const Runner& runner,
+                                                    const Request& request) const {
+  if (!versioned_ || runner.parts.empty()) return false;
+  const Pins* const bound = request.context.view().pins();
+  if (bound == runner.bound) return false;
+  return bound == nullptr || runner.bound == nullptr || bound->stamp() != runner.bound->stamp();
+}
+
 template <class In, class Out, BatchPolicy Policy>
 void Batcher<In, Out, Policy>::take_part(Runner& runner, Bucket& bucket, Request& request,
                                          std::size_t count) {
   const auto rows = static_cast<RowIndex>(count);
+  if (versioned_) {
+    const Pins* const bound = request.context.view().pins();
+    if (runner.parts.empty()) {
+      runner.bound = bound;
+      runner.pins = nullptr;
+    }
+    if (bound == nullptr && count != request.left()) {  // all its parts are to see one version
+      if (runner.pins == nullptr) runner.pins = pins_of_now();
+      request.context.pin(runner.pins);
+    }
+  }
   runner.parts.push_back({&request, request.taken, rows});
   ++request.running;
   if (count == request.left()) {
@@ -38,6 +68,7 @@ void Batcher<In, Out, Policy>::take(Runner& runner, Bucket& bucket, std::size_t 
     auto& request = static_cast<Request&>(*first);
     const bool large = request.row_bytes > too_large_to_gather;
     if (large && !runner.parts.empty()) return;
+    if (is_of_other_versions(runner, request)) return;
     const std::size_t count = std::min(rows, request.left());
     take_part(runner, bucket, request, count);
     rows -= count;
@@ -90,7 +121,7 @@ auto Batcher<In, Out, Policy>::take_in_sequence(Runner& runner, Bucket& bucket, 
     std::vector<Key> seen;
     std::vector<Key> blocked;
     for (const Waiting& one : waiting) {
-      if (one.bucket != from) {
+      if (one.bucket != from || is_of_other_versions(runner, *one.request)) {
         const auto keys = one.request->context.view().keys();
         if (!keys.empty()) {
           blocked.insert(blocked.end(), keys.begin() + one.request->taken, keys.end());
