@@ -95,6 +95,7 @@ class Batcher : public std::enable_shared_from_this<Batcher<In, Out, Policy>> {
     bool answering = false;
     bool stolen = false;  // answered by a shutdown
     std::vector<Part> parts;
+    TimePoint taken_at = {};           // the zero time where nobody asks for it
     const Pins* bound = nullptr;       // what the first part was bound to before
     std::shared_ptr<const Pins> pins;  // what requests are bound to that this batch splits
     Looks looks;

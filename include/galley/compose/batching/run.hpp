@@ -54,6 +54,7 @@ bool Batcher<In, Out, Policy>::run_batch(Runner& runner) {
     } else if (!slots_.enter()) {
       bucket = nullptr;  // taken by callers; the first of them to leave sends a worker
     } else {
+      runner.taken_at = now;
       // A policy of a host's own may ask for what there is not.
       const std::size_t rows = std::clamp<std::size_t>(choice.decision.rows, 1, options_.max_rows);
       if (stateful_) {
@@ -244,6 +245,7 @@ template <class In, class Out, BatchPolicy Policy>
     const Duration took = time_now() - start;
     lock.lock();
     Bucket* const bucket = bucket_of(kind);
+    if (bucket != nullptr) latest_ = bucket;
     if (bucket != nullptr && outcomes.all_ok()) bucket->costs.observe(count, took);
     if (whole) return outcomes;
     pieces.push_back(std::move(outcomes));

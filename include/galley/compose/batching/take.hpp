@@ -42,6 +42,10 @@ void Batcher<In, Out, Policy>::take_part(Runner& runner, Bucket& bucket, Request
       request.context.pin(runner.pins);
     }
   }
+  if (request.taken == 0 && request.since != TimePoint() && runner.taken_at >= request.since) {
+    statistics_.queue_time += runner.taken_at - request.since;
+    ++statistics_.queue_timed;
+  }
   runner.parts.push_back({&request, request.taken, rows});
   ++request.running;
   if (count == request.left()) {
