@@ -265,3 +265,35 @@ TEST_CASE("an answer that is late may serve before the batch that runs next", "[
   CHECK(status == Status::deadline_exceeded);
   CHECK(other.value() == 30);
 }
+
+TEST_CASE("a caller above a batch that waits runs its own, or is told, and never waits for it",
+          "[batched]") {
+  for (const bool stateful : {false, true}) {
+    int values = 0, told = 0;
+    for (std::uint64_t seed = 1; seed <= 50; ++seed) {
+      CAPTURE(stateful, seed);
+      const ManualExecutor executor({.seed = seed, .order = galley::TaskOrder::shuffled});
+      const auto log = std::make_shared<BatchLog>();
+      const auto inner =
+          batched(executor, galley::on(executor, logged(log, {.stateful = stateful})));
+      const auto outer =
+          galley::on(executor, galley::map("outer", [inner](int n) { return inner.serve(n); }));
+      std::vector<IntEar> ears(12);
+      for (int i = 0; i < 12; ++i) outer.submit(i, {}, ears[static_cast<std::size_t>(i)].listen());
+      executor.run_ready();
+      for (int i = 0; i < 12; ++i) {
+        const IntEar& ear = ears[static_cast<std::size_t>(i)];
+        REQUIRE(ear.answers == 1);
+        if (ear.status() == Status::ok) {
+          REQUIRE(ear.value() == 10 * i);
+          ++values;
+        } else {
+          REQUIRE(ear.status() == Status::failed_precondition);
+          ++told;
+        }
+      }
+    }
+    CHECK(values > 0);
+    if (!stateful) CHECK(told == 0);
+  }
+}

@@ -1,5 +1,6 @@
 // Eight threads, one batcher, everything at once: for TSan and ASan.
 #include <galley/compose/map.hpp>
+#include <galley/compose/on.hpp>
 #include <galley/compose/pipeline.hpp>
 #include <galley/policy/batch/preferred_sizes.hpp>
 #include <galley/runtime/thread_pool.hpp>
@@ -281,6 +282,36 @@ TEST_CASE("completions that serve never hang, however few the workers", "[batche
       }
       while (answers < requests) std::this_thread::yield();
       CHECK(wrong == 0);
+    }
+  }
+}
+
+TEST_CASE("tasks that serve never wait for a batch that waits beneath them",
+          "[batched][runtime][soak]") {
+  for (const std::size_t workers : {1U, 2U, 3U}) {
+    for (const bool stateful : {false, true}) {
+      CAPTURE(workers, stateful);
+      std::atomic<int> answers{0}, wrong{0}, values{0};
+      const ThreadPool pool{{.workers = workers}};
+      const auto child = galley::Servable<int, int>(
+          "model", [](int n) { return support::tenfold(n); }, {.stateful = stateful});
+      const auto inner = batched(pool, galley::on(pool, child));
+      const auto outer =
+          galley::on(pool, galley::map("outer", [inner](int n) { return inner.serve(n); }));
+      constexpr int requests = 2000;
+      for (int i = 0; i < requests; ++i) {
+        outer.submit(i, {}, [&, i](Result<int> r) {
+          if (r.has_value()) ++values;
+          if (!(r == Result<int>(support::tenfold(i))) &&
+              r.status() != Status::failed_precondition) {
+            ++wrong;
+          }
+          ++answers;
+        });
+      }
+      while (answers < requests) std::this_thread::yield();
+      CHECK(wrong == 0);
+      CHECK(values > 0);
     }
   }
 }

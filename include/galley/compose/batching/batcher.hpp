@@ -52,6 +52,11 @@ class Batcher : public std::enable_shared_from_this<Batcher<In, Out, Policy>> {
     return caller_runs_.load(std::memory_order_relaxed) && slots_.enter_inline();
   }
   Outcomes<Out> serve_inline(const Batch<In>& batch, const BatchContext& context);
+  /// True for a caller above a batch of this batcher that waits for something: it must not wait for
+  /// another, since their places may all lie beneath callers like it. It is answered by
+  /// `serve_above`.
+  bool runs_beneath() const noexcept { return RunsHere::has(this); }
+  Outcomes<Out> serve_above(const Batch<In>& batch, const BatchContext& context);
   /// For a caller of `serve` whose rows queue, before it waits for them.
   void before_waiting();
 

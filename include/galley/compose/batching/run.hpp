@@ -83,7 +83,9 @@ bool Batcher<In, Out, Policy>::run_batch(Runner& runner) {
   for (Answer<Out>& answer : late) answer.done(std::move(answer.outcomes));
   if (bucket == nullptr) return !late.empty();
   const TimePoint start = time_now();
+  std::optional<RunsHere> here(std::in_place, this);
   Outcomes<Out> outcomes = compute(runner, *bucket);
+  here.reset();
   deliver(runner, *bucket, std::move(outcomes), time_now() - start);
   return true;
 }
@@ -179,6 +181,7 @@ Outcomes<Out> Batcher<In, Out, Policy>::serve_inline(const Batch<In>& batch,
                                                      const BatchContext& context) {
   constexpr std::uint64_t timed_every = 16;
   const bool timed = batch.size() > 1 || slots_.inline_runs() % timed_every == 0;
+  const RunsHere here(this);
   Outcomes<Out> outcomes =
       timed ? serve_in_slices(batch, context) : child_.serve_batch(batch, context);
   if (slots_.leave_inline()) [[unlikely]] {
@@ -188,6 +191,24 @@ Outcomes<Out> Batcher<In, Out, Policy>::serve_inline(const Batch<In>& batch,
     wake(runner);
   }
   return outcomes;
+}
+
+/// The batch of a caller above another that waits: at once, the place of that one being idle. Of a
+/// stateful servable only one may run.
+template <class In, class Out, BatchPolicy Policy>
+Outcomes<Out> Batcher<In, Out, Policy>::serve_above(const Batch<In>& batch,
+                                                    const BatchContext& context) {
+  const auto failed = [&](Status status, const char* why) {
+    return Outcomes<Out>::failed(batch.size(), Error(status, child_.name() + ": " + why));
+  };
+  if (stateful_) {
+    return failed(Status::failed_precondition, "the batch that runs waits beneath this call");
+  }
+  {
+    const Lock lock(mutex_);
+    if (!admits_) return failed(Status::unavailable, "draining: no more requests are taken");
+  }
+  return serve_in_slices(batch, context);
 }
 
 /// How many of the last `rows` rows of a caller's batch go next.

@@ -5,6 +5,7 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <utility>
 
 namespace galley::inline v1::detail {
 
@@ -100,6 +101,31 @@ class Slots {
   std::atomic<std::int32_t> shut_{0};    // calls that the gate stays shut for
   std::atomic<std::int32_t> next_shut_{shortest};
   std::atomic<std::int32_t> calm_{0};
+};
+
+/// The batches that run on this thread, the innermost first. A worker that waits in one runs other
+/// tasks above it; where those serve the same batcher, they would wait for a place that lies
+/// beneath them.
+class RunsHere {
+ public:
+  explicit RunsHere(const void* batcher) noexcept
+      : batcher_(batcher), beneath_(std::exchange(innermost_, this)) {}
+  ~RunsHere() { innermost_ = beneath_; }
+  RunsHere(const RunsHere&) = delete;
+  RunsHere& operator=(const RunsHere&) = delete;
+
+  static bool has(const void* batcher) noexcept {
+    for (const RunsHere* run = innermost_; run != nullptr; run = run->beneath_) {
+      if (run->batcher_ == batcher) return true;
+    }
+    return false;
+  }
+
+ private:
+  static inline constinit thread_local const RunsHere* innermost_ = nullptr;
+
+  const void* batcher_;
+  const RunsHere* beneath_;
 };
 
 }  // namespace galley::inline v1::detail
