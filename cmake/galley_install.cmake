@@ -9,6 +9,11 @@ install(EXPORT galley_core_targets NAMESPACE galley:: FILE galley-core-targets.c
         DESTINATION ${galley_package_dir})
 if(NOT GALLEY_CORE_ONLY)
   install(TARGETS galley EXPORT galley_targets ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR})
+  if(GALLEY_WITH_LOAD)
+    install(DIRECTORY ${PROJECT_SOURCE_DIR}/bench/load/include/galley
+            DESTINATION ${CMAKE_INSTALL_INCLUDEDIR} FILES_MATCHING PATTERN "*.hpp")
+    install(TARGETS galley_load EXPORT galley_targets ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR})
+  endif()
   install(EXPORT galley_targets NAMESPACE galley:: FILE galley-targets.cmake
           DESTINATION ${galley_package_dir})
 endif()

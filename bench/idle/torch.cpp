@@ -15,20 +15,15 @@ void bench::torch_cases(Report& report) {
 #include <galley/torch/tensor.hpp>
 #include <galley/torch/threads.hpp>
 
+#include <support/models.hpp>
 #include <support/report.hpp>
 #include <support/timing.hpp>
 
-#include <ATen/core/ivalue.h>  // before the other headers of LibTorch, for clang 14
-#include <torch/csrc/jit/api/function_impl.h>
-#include <torch/script.h>
-
 #include <chrono>
-#include <cmath>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
 #include <span>
-#include <sstream>
 #include <string>
 #include <utility>
 #include <vector>
@@ -38,62 +33,6 @@ namespace bench {
 namespace {
 
 using Model = galley::Servable<galley::Tensor, galley::Tensor>;
-
-/// The file of a TorchScript MLP: linear layers of these widths, ReLU between them.
-std::string mlp_file(const std::vector<std::int64_t>& widths) {
-  torch::manual_seed(1);
-  torch::jit::Module module("mlp");
-  std::string code = "def forward(self, x: Tensor) -> Tensor:\n";
-  for (std::size_t i = 1; i < widths.size(); ++i) {
-    const std::string layer = std::to_string(i);
-    const double scale = 1 / std::sqrt(static_cast<double>(widths[i - 1]));
-    module.register_parameter("w" + layer, torch::randn({widths[i], widths[i - 1]}) * scale, false);
-    module.register_parameter("b" + layer, torch::randn({widths[i]}), false);
-    if (i > 1) code += "  x = torch.relu(x)\n";
-    code += "  x = torch.linear(x, self.w" + layer + ", self.b" + layer + ")\n";
-  }
-  module.define(code + "  return x\n");
-  module.eval();
-  std::ostringstream file;
-  module.save(file);
-  return file.str();
-}
-
-/// How a module is loaded for the bare call: just so, or in the form galley gives it (its
-/// parameters inference tensors, no profiling executor), which alone is faster.
-enum class Form { plain, galleys };
-
-/// What one writes without galley: the frozen module, its method looked up once, one stack of
-/// arguments.
-class Bare {
- public:
-  Bare(const std::string& file, Form form) {
-    std::istringstream stream(file);
-    const c10::InferenceMode guard(form == Form::galleys);
-    module_ = torch::jit::freeze(torch::jit::load(stream));
-    self_ = module_._ivalue();
-    function_ = &module_.get_method("forward").function();
-    auto* graph = dynamic_cast<torch::jit::GraphFunction*>(function_);
-    if (graph != nullptr && form == Form::galleys) {
-      graph->_set_initial_executor_execution_mode(torch::jit::ExecutorExecutionMode::SIMPLE);
-    }
-  }
-
-  /// Needs InferenceMode.
-  at::Tensor operator()(const at::Tensor& input) {
-    stack_.clear();
-    stack_.emplace_back(self_);
-    stack_.emplace_back(input);
-    function_->run(stack_);
-    return std::move(stack_.back()).toTensor();
-  }
-
- private:
-  torch::jit::Module module_;
-  c10::IValue self_;
-  torch::jit::Function* function_ = nullptr;
-  torch::jit::Stack stack_;
-};
 
 /// One MLP: the bare call and galley's over the same input, from either memory.
 class Contest {

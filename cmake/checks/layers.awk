@@ -9,10 +9,10 @@ BEGIN {
   own["learn"] = "core policy compose learn"
   own["io"] = "core policy compose runtime torch learn io"
   own["capi"] = own["io"] " capi"
-  # Third parties, by the beginning of the include, and the layers that may name them.
+  # Third parties, by the beginning of the include, and the layers (or kinds of test) that may name them.
   party["torch"] = party["ATen"] = party["c10"] = party["caffe2"] = "torch"
   party["Eigen"] = party["unsupported"] = "learn"
-  party["nlohmann"] = "io"
+  party["nlohmann"] = "io load"
   party["fmt"] = "runtime io"
   party["xxhash.h"] = "runtime io"
   # The umbrella and the doors.
@@ -20,7 +20,7 @@ BEGIN {
   door["torch.hpp"] = "core policy compose torch"
   door["learn.hpp"] = "core policy compose learn"
   door["io.hpp"] = "io"
-  kinds = "laws contract soak compile_fail consumer support checks docs"
+  kinds = "laws contract soak load compile_fail consumer support checks docs"
 }
 
 function has(list, word) { return index(" " list " ", " " word " ") > 0 }

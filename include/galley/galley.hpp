@@ -1,10 +1,12 @@
-// galley: model serving inside the host program. The umbrella of core, compose and runtime.
+// galley: model serving inside the host program. The umbrella of core, policy, compose and
+// runtime.
 //
 // The doors to the rest: <galley/torch.hpp> (LibTorch models), <galley/learn.hpp> (Eigen). Not for
 // every file, and so not here: <galley/core/future.hpp>, <galley/core/named_tensors.hpp>,
 // <galley/core/signature.hpp>.
 #pragma once
 
+#include <galley/compose/batched.hpp>
 #include <galley/compose/map.hpp>
 #include <galley/compose/on.hpp>
 #include <galley/compose/pipeline.hpp>
@@ -21,4 +23,7 @@
 #include <galley/core/status.hpp>
 #include <galley/core/tensor.hpp>
 #include <galley/core/tensor_rows.hpp>
+#include <galley/policy/batch/learned_cap.hpp>
+#include <galley/policy/batch/preferred_sizes.hpp>
+#include <galley/policy/batch/size_or_delay.hpp>
 #include <galley/runtime/thread_pool.hpp>

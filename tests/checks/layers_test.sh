@@ -21,6 +21,8 @@ plant src/torch/torch_headers.hpp '#include <torch/script.h>'
 plant src/torch/torch_compat.cpp '#if TORCH_VERSION_MAJOR > 1'
 plant tests/core/rows_test.cpp '#include <galley/testing/fakes.hpp>' '#include <support/catch.hpp>'
 plant tests/support/catch.hpp '#include <catch2/catch.hpp>'
+plant tests/load/json_test.cpp '#include <galley/runtime/thread_pool.hpp>' '#include <nlohmann/json.hpp>'
+plant bench/load/include/galley/load/run.hpp '#include <galley/core/rows.hpp>'
 plant examples/hello.cpp '#include <galley/galley.hpp>' 'std::printf("");'
 passes sh "$checks/layers.sh" "$work/tree"
 
@@ -60,6 +62,8 @@ rule src/runtime/a.cpp 'auto v = std::getenv("X");' 'the environment'
 rule src/runtime/a.cpp 'void f() { signal(1, g); }' 'signal handler'
 rule tests/core/a_test.cpp '#include <galley/runtime/pool.hpp>' 'tests of galley::core may not include'
 rule tests/core/a_test.cpp '#include <catch2/catch.hpp>' 'tests include <support/catch.hpp>'
+rule tests/load/a_test.cpp '#include <fmt/format.h>' 'load may not name fmt'
+rule tests/load/a_test.cpp 'const auto now = std::chrono::steady_clock::now();' 'time comes from'
 rule tests/runtime/a_test.cpp 'std::this_thread::sleep_for(1ms);' 'time comes from'
 
 plant include/galley/cache/a.hpp '#pragma once'

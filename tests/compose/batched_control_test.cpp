@@ -1,4 +1,4 @@
-// What a batcher says of itself and is told: statistics, profiles, the gate.
+// What a batcher says of itself and is told: statistics, profiles; and its places.
 #include <galley/compose/pipeline.hpp>
 
 #include <support/batching.hpp>
@@ -203,7 +203,7 @@ TEST_CASE("rows that come while a caller runs its own batch are run when it is d
   CHECK(queued.value() == 20);
 }
 
-// ---- the gate ----------------------------------------------------------------------------------
+// ---- places ------------------------------------------------------------------------------------
 
 TEST_CASE("places are taken and given back", "[batched]") {
   Slots slots(2);
@@ -218,36 +218,6 @@ TEST_CASE("places are taken and given back", "[batched]") {
   CHECK(slots.inline_runs() == 1);
 }
 
-TEST_CASE("the gate shuts after a contended run, longer each time, and opens again", "[batched]") {
-  Slots slots(1);
-  const auto contended = [&] {
-    REQUIRE(slots.enter_inline());
-    slots.queued(3);
-    CHECK(slots.leave_inline());
-    slots.unqueued(3);
-  };
-  const auto refused = [&] {
-    int calls = 0;
-    while (!slots.enter_inline()) ++calls;
-    slots.leave_inline();
-    return calls;
-  };
-  contended();
-  CHECK(refused() == 16);
-  contended();
-  CHECK(refused() == 32);
-  for (int i = 0; i < 20; ++i) {
-    contended();
-    CHECK(refused() <= 4096);
-  }
-  for (int i = 0; i < 256; ++i) {
-    REQUIRE(slots.enter_inline());
-    slots.leave_inline();
-  }
-  contended();
-  CHECK(refused() == 16);
-}
-
 TEST_CASE("nobody runs inline while rows queue", "[batched]") {
   Slots slots(4);
   slots.queued(1);
@@ -255,22 +225,4 @@ TEST_CASE("nobody runs inline while rows queue", "[batched]") {
   CHECK(slots.enter());
   slots.unqueued(1);
   CHECK(slots.enter_inline());
-}
-
-TEST_CASE("after a contended run callers queue for a while, then run their own again",
-          "[batched]") {
-  const ManualExecutor executor;
-  const auto log = std::make_shared<BatchLog>();
-  const auto graph = batched(executor, logged(log));
-  IntEar queued;
-  log->during = [&](const std::vector<int>& batch) {
-    if (batch[0] == 1) graph.submit(2, {}, queued.listen());
-  };
-  CHECK(graph.serve(1) == Result<int>(10));
-  executor.run_ready();
-  CHECK(queued.value() == 20);
-  for (int i = 0; i < 16; ++i) CHECK(graph.serve(3) == Result<int>(30));
-  CHECK(statistics_of(graph).inline_runs == 1);
-  CHECK(graph.serve(3) == Result<int>(30));
-  CHECK(statistics_of(graph).inline_runs == 2);
 }

@@ -3,6 +3,7 @@
 
 #include <support/batching.hpp>
 
+#include <algorithm>
 #include <chrono>
 #include <functional>
 #include <memory>
@@ -292,13 +293,22 @@ struct Hooked {
   }
 };
 
+/// Lets other threads go first, once.
+struct YieldsOnce {
+  Duration max_wait() const { return {}; }
+  galley::BatchDecision decide(const galley::BatchView& view) const {
+    if (view.yields == 0) return galley::BatchDecision::yield_first();
+    return galley::BatchDecision::close(std::min(view.rows, view.limit), CloseReason::idle);
+  }
+};
+
 }  // namespace
 
 TEST_CASE("rows that come while the batch yields go along", "[batched]") {
   const ManualExecutor manual;
   const auto hooked = std::make_shared<Hooked>(Hooked{manual, {}, {}});
   const auto log = std::make_shared<BatchLog>();
-  const auto graph = batched(Executor(hooked), logged(log));
+  const auto graph = batched(Executor(hooked), logged(log), {}, YieldsOnce());
   IntEar one, two;
   graph.submit(1, {}, one.listen());
   hooked->in_yield = [&] { graph.submit(2, {}, two.listen()); };
@@ -312,7 +322,7 @@ TEST_CASE("rows that go while the batch yields are not missed", "[batched]") {
   const ManualExecutor manual;
   const auto hooked = std::make_shared<Hooked>(Hooked{manual, {}, {}});
   const auto log = std::make_shared<BatchLog>();
-  const auto graph = batched(Executor(hooked), logged(log));
+  const auto graph = batched(Executor(hooked), logged(log), {}, YieldsOnce());
   std::stop_source stop;
   IntEar one, two;
   graph.submit(1, {.stop = stop.get_token()}, one.listen());
@@ -323,6 +333,22 @@ TEST_CASE("rows that go while the batch yields are not missed", "[batched]") {
   graph.submit(2, {}, two.listen());
   manual.run_ready();
   CHECK(two.value() == 20);
+}
+
+TEST_CASE("a deadline that passes while the batch yields takes no batch along", "[batched]") {
+  const ManualExecutor manual;
+  const auto hooked = std::make_shared<Hooked>(Hooked{manual, {}, {}});
+  const auto log = std::make_shared<BatchLog>();
+  const auto graph = batched(Executor(hooked), logged(log), {}, YieldsOnce());
+  IntEar late, other;
+  graph.submit(1, {.deadline = manual.now() + 1ms}, late.listen());
+  hooked->in_yield = [&] { manual.pass(2ms); };
+  manual.run_ready();
+  CHECK(late.status() == Status::deadline_exceeded);
+  graph.submit(2, {}, other.listen());
+  manual.run_ready();
+  CHECK(other.value() == 20);
+  CHECK(log->batches == Batches{{2}});
 }
 
 TEST_CASE("a deadline that comes while the timer is set is kept", "[batched]") {

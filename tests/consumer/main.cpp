@@ -8,6 +8,9 @@
 #ifdef WITH_TORCH
 int use_torch();
 #endif
+#ifdef WITH_LOAD
+int use_load();
+#endif
 #ifdef WITH_FORMAT
 std::string host_format(int answer);
 #endif
@@ -30,6 +33,9 @@ int main() {
   }
 #ifdef WITH_FORMAT
   if (host_format(42) != "042") return 2;
+#endif
+#ifdef WITH_LOAD
+  if (const int wrong = use_load(); wrong != 0) return wrong;
 #endif
 #ifdef WITH_TORCH
   if (const int wrong = use_torch(); wrong != 0) return wrong;

@@ -25,7 +25,7 @@ if(Torch_DIR)
 endif()
 # Hosts compile galley without -Werror; here the flags are ours, so that the compiler cache answers.
 set(nested -DGALLEY_SOURCE=${PROJECT_SOURCE_DIR} -DGALLEY_WERROR=${GALLEY_WERROR}
-    -DGALLEY_WITH_LEARN=${GALLEY_WITH_LEARN})
+    -DGALLEY_WITH_LEARN=${GALLEY_WITH_LEARN} -DGALLEY_WITH_LOAD=${GALLEY_WITH_LOAD})
 
 # galley_consumer_test(<name> [cmake argument...])
 function(galley_consumer_test name)
@@ -33,7 +33,8 @@ function(galley_consumer_test name)
                                             ${consumer_build}/${name} ${common} ${ARGN})
   set_tests_properties("consumer: ${name}" PROPERTIES TIMEOUT 1500)
 endfunction()
-galley_consumer_test(find_package ${torch} -DWITH_TORCH=${GALLEY_WITH_TORCH} -DCMAKE_PREFIX_PATH=${consumer_build}/prefix)
+galley_consumer_test(find_package ${torch} -DWITH_TORCH=${GALLEY_WITH_TORCH} -DWITH_LOAD=${GALLEY_WITH_LOAD}
+                     -DCMAKE_PREFIX_PATH=${consumer_build}/prefix)
 galley_consumer_test(core_only -DCMAKE_PREFIX_PATH=${consumer_build}/prefix)
 set_tests_properties("consumer: find_package" "consumer: core_only"
                      PROPERTIES FIXTURES_REQUIRED galley_installed)

@@ -45,7 +45,8 @@ class BatchedNode {
     if (state_->runs_beneath()) [[unlikely]] return state_->serve_above(batch, context);
     return serve_by_waiting<In, Out, Mode>(
         node, batch, context,
-        [this](Rows<In> rows, const BatchContext& owned, Frame& frame, BatchCompletion<Out> done) {
+        [this](Rows<In>&& rows, const BatchContext& owned, Frame& frame,
+               BatchCompletion<Out> done) {
           state_->submit(std::move(rows), owned, frame, std::move(done));
         },
         [this](Event& event, const Instant& deadline) {
@@ -54,11 +55,13 @@ class BatchedNode {
         });
   }
 
-  void submit(Rows<In> rows, const BatchContext& context, Frame& frame,
+  void submit(Rows<In>&& rows, const BatchContext& context, Frame& frame,
               BatchCompletion<Out> done) const {
-    Result<Rows<In>> owned = own_rows(std::move(rows));  // a stage before may give what it borrows
-    if (!owned.has_value()) return done.fail(owned.error());
-    state_->submit(*std::move(owned), context, frame, std::move(done));
+    // A stage before may give what it borrows.
+    if (const Result<void> owned = make_owned(rows); !owned.has_value()) {
+      return done.fail(owned.error());
+    }
+    state_->submit(std::move(rows), context, frame, std::move(done));
   }
 
  private:

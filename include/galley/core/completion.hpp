@@ -179,7 +179,7 @@ class BatchCompletion {
   std::size_t rows() const noexcept { return rows_; }
 
   /// Answers.
-  void operator()(Outcomes<T> outcomes) noexcept {
+  void operator()(Outcomes<T>&& outcomes) noexcept {
     if (!outcomes.answers(rows_)) [[unlikely]] {
       outcomes = Outcomes<T>::failed(rows_, detail::miscounted(outcomes.size(), rows_));
     }

@@ -204,8 +204,11 @@ class OwnedBatchContext {
     if (view.shared_pins() != nullptr) pins_ = *view.shared_pins();
   }
 
-  /// Binds the request to these versions: before it is split.
-  void pin(std::shared_ptr<const Pins> pins) noexcept { pins_ = std::move(pins); }
+  /// As `assign`, and then a view.
+  BatchContext keep(const BatchContext& view) {
+    assign(view);
+    return this->view();
+  }
 
   /// Lets go of everything but the pins, which it gives back.
   std::shared_ptr<const Pins> clear() noexcept {
@@ -213,6 +216,11 @@ class OwnedBatchContext {
     runs_.clear();
     keys_ = Rows<Key>();
     return std::move(pins_);
+  }
+
+  /// True when `context` is one of those copied.
+  bool holds(const Context& context) const noexcept {
+    return &context >= contexts_.begin() && &context < contexts_.end();
   }
 
   /// A view, valid until the next `assign` or `clear`. Needs an earlier `assign`.

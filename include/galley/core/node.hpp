@@ -128,7 +128,7 @@ template <class In, class Out>
 struct ServeTable {
   NodeTable node;
   Outcomes<Out> (*serve)(const NodeHeader&, const Batch<In>&, const BatchContext&);
-  void (*submit)(const NodeHeader&, Rows<In>, const BatchContext&, Frame&, BatchCompletion<Out>);
+  void (*submit)(const NodeHeader&, Rows<In>&&, const BatchContext&, Frame&, BatchCompletion<Out>);
 };
 
 /// What a combinator's author writes: a struct with these members, all const, callable from any
@@ -277,7 +277,7 @@ Outcomes<Out> serve_node(const NodeHeader& node, const Batch<In>& batch,
 }
 
 template <class N, class In, class Out>
-void submit_node(const NodeHeader& node, Rows<In> rows, const BatchContext& context, Frame& frame,
+void submit_node(const NodeHeader& node, Rows<In>&& rows, const BatchContext& context, Frame& frame,
                  BatchCompletion<Out> done) {
   if constexpr (SubmitsToo<N, In, Out>) {
     if (!node.traits.inline_only) {
@@ -337,15 +337,29 @@ inline bool visit_node(const NodeHeader& node, std::string_view path,
 
 }  // namespace detail
 
-/// The rows in memory of their own, fit to outlive the call: a batch type that may borrow memory
-/// says how with a member `owned()` (`RowBatch`).
+/// Sees to it that the rows are in memory of their own, fit to outlive the call: a batch type that
+/// may borrow memory says how with a member `owned()`, and with `is_owned()` that there is nothing to
+/// do (`RowBatch`).
+template <class T>
+Result<void> make_owned(Rows<T>& rows) {
+  if constexpr (requires { rows.is_owned(); }) {
+    if (rows.is_owned()) return {};
+  }
+  if constexpr (requires {
+                  { std::move(rows).owned() } -> std::same_as<Rows<T>>;
+                }) {
+    rows = std::move(rows).owned();
+  } else if constexpr (requires { std::move(rows).owned(); }) {
+    GALLEY_TRY(rows, std::move(rows).owned());
+  }
+  return {};
+}
+
+/// The same rows in memory of their own.
 template <class T>
 Result<Rows<T>> own_rows(Rows<T> rows) {
-  if constexpr (requires { std::move(rows).owned(); }) {
-    return std::move(rows).owned();
-  } else {
-    return rows;
-  }
+  GALLEY_TRY(make_owned(rows));
+  return rows;
 }
 
 /// Answers a batch by submitting it and blocking in `wait`: how a node that answers later serves

@@ -119,6 +119,9 @@ class Rows {
     ++size_;
   }
 
+  /// True when the rows are not in a lent workspace.
+  bool is_owned() const noexcept { return workspace_ == nullptr; }
+
   /// The same rows in memory that is safe to keep: rows in a lent workspace move to the heap.
   Rows owned() && {
     if (workspace_ == nullptr) return std::move(*this);
@@ -231,7 +234,7 @@ class Rows {
 /// 5. `R::concatenate(parts, workspace)` gives all rows of the parts in order and may empty them.
 /// 6. Where rows may share memory that is only borrowed or lent: `std::move(rows).owned()` gives an
 ///    R or a `Result<R>` of the same rows in memory that is safe to keep. Copies of such a batch
-///    are so too.
+///    are so too. `rows.is_owned()`, where it is there, is true when that changes nothing.
 ///
 /// The contract suite is `testing/contracts/rows.hpp`.
 template <class R>

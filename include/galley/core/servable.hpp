@@ -103,13 +103,16 @@ class Servable {
   /// Answers `resource_exhausted` when too many requests are in flight.
   void submit(In row, const Context& context, Completion<Out> done,
               CallOptions options = {}) const {
-    submit_rows(Rows<In>::single(std::move(row)), context,
-                BatchCompletion<Out>(1, OnlyRow{std::move(done)}, detail::NoExceptions()), options);
+    submit_owned(Rows<In>::single(std::move(row)), context,
+                 BatchCompletion<Out>(1, OnlyRow{std::move(done)}, detail::NoExceptions()),
+                 options);
   }
 
   /// Answers a batch, later; never waits.
   void submit_rows(Rows<In> rows, const Context& context, BatchCompletion<Out> done,
-                   CallOptions options = {}) const;
+                   CallOptions options = {}) const {
+    submit_owned(std::move(rows), context, std::move(done), options);
+  }
 
   // ---- for combinators ----
 
@@ -119,7 +122,7 @@ class Servable {
   }
 
   /// Answers a batch within a request in flight: `context` is valid as long as `frame`.
-  void submit_batch(Rows<In> rows, const BatchContext& context, Frame& frame,
+  void submit_batch(Rows<In>&& rows, const BatchContext& context, Frame& frame,
                     BatchCompletion<Out> done) const {
     table_->submit(*node_, std::move(rows), context, frame, std::move(done));
   }
@@ -163,7 +166,7 @@ class Servable {
  private:
   struct OnlyRow {
     Completion<Out> done;
-    void operator()(Outcomes<Out> outcomes) { done(std::move(outcomes).only()); }
+    void operator()(Outcomes<Out>&& outcomes) { done(std::move(outcomes).only()); }
   };
 
   Servable(const ServeTable<In, Out>* table, std::shared_ptr<const NodeHeader> node)
@@ -188,6 +191,9 @@ class Servable {
     if (batch.empty()) return Outcomes<Out>();
     return serve_batch(batch, BatchContext(context, batch.size(), options.keys, options.workspace));
   }
+
+  void submit_owned(Rows<In>&& rows, const Context& context, BatchCompletion<Out>&& done,
+                    const CallOptions& options) const;
 
   Error wrong_keys(std::size_t rows, const CallOptions& options) const {
     return Error(Status::invalid_argument, name() + ": got " + std::to_string(options.keys.size()) +
@@ -244,8 +250,9 @@ Servable<In, Out> Servable<In, Out>::broken(std::string name, Error error) {
 }
 
 template <class In, class Out>
-void Servable<In, Out>::submit_rows(Rows<In> rows, const Context& context,
-                                    BatchCompletion<Out> done, CallOptions options) const {
+void Servable<In, Out>::submit_owned(Rows<In>&& rows, const Context& context,
+                                     BatchCompletion<Out>&& done,
+                                     const CallOptions& options) const {
   const std::size_t n = rows.size();
   if (!options.keys.empty() && options.keys.size() != n) {
     return done.fail(wrong_keys(n, options));
@@ -254,8 +261,9 @@ void Servable<In, Out>::submit_rows(Rows<In> rows, const Context& context,
   const BatchContext view(context, n, options.keys);
   if (node_->traits.inline_only) return done(serve_batch(Batch<In>::last_use(rows), view));
 
-  Result<Rows<In>> owned = own_rows(std::move(rows));
-  if (!owned.has_value()) return done.fail(within(name(), owned.error()));
+  if (const Result<void> owned = make_owned(rows); !owned.has_value()) {
+    return done.fail(within(name(), owned.error()));
+  }
   FrameRef taken = node_->frames.take();
   if (!taken) {
     return done.fail(
@@ -268,10 +276,10 @@ void Servable<In, Out>::submit_rows(Rows<In> rows, const Context& context,
   using Root = detail::RootState<BatchCompletion<Out>>;
   Root& root = frame.template make<Root>(std::move(taken), std::move(done));
   const FrameRef keep(frame);  // what runs inside this call may look at the context to its end
-  table_->submit(*node_, *std::move(owned), frame.context.view(), frame,
+  table_->submit(*node_, std::move(rows), frame.context.view(), frame,
                  BatchCompletion<Out>(
                      n,
-                     [&root](Outcomes<Out> outcomes) {
+                     [&root](Outcomes<Out>&& outcomes) {
                        BatchCompletion<Out> owed = std::move(root.done);
                        FrameRef held = std::move(root.frame);
                        root.~Root();

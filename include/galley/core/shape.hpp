@@ -76,6 +76,9 @@ class Shape {
     return extents_[dimension];
   }
 
+  /// Becomes a scalar's, the cheapest way.
+  constexpr void make_scalar() noexcept { rank_ = 0; }
+
   /// True when no dimension is free.
   constexpr bool is_fixed() const noexcept {
     for (const std::int64_t extent : extents()) {
@@ -129,7 +132,7 @@ class Shape {
   constexpr Shape row_shape() const noexcept {
     Shape row;
     if (rank_ == 0) return row;
-    for (std::size_t d = 1; d < max_rank; ++d) row.extents_[d - 1] = extents_[d];
+    for (std::size_t d = 1; d < rank_; ++d) row.extents_[d - 1] = extents_[d];
     row.rank_ = static_cast<std::uint8_t>(rank_ - 1);
     return row;
   }

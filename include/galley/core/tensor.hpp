@@ -38,6 +38,12 @@ concept BorrowableRange =
     ElementRange<R> &&
     (std::is_lvalue_reference_v<R> || std::ranges::enable_borrowed_range<std::remove_cvref_t<R>>);
 
+class Tensor;
+
+/// Batches of tensors are in <galley/core/tensor_rows.hpp>.
+template <>
+class Rows<Tensor>;
+
 /// A handle on typed memory: where it is, its dtype, shape, strides, device and owner.
 ///
 /// Copies share the memory; nothing but `copy_of`, `contiguous`, `owned` and `copy_into` copies
@@ -188,9 +194,9 @@ class Tensor {
 
   /// Row i of a block, sharing its memory: [n, *F] -> [*F]. The rank is at least 1 and i below n.
   /// Of a block that is moved from, it takes over the block's share in the memory.
-  Tensor row(std::size_t i) const& noexcept { return row(i, owner_); }
+  Tensor row(std::size_t i) const& noexcept { return Tensor(*this, i, Owner(owner_)); }
   Tensor row(std::size_t i) && noexcept {
-    Tensor made = row(i, std::move(owner_));
+    Tensor made(*this, i, std::move(owner_));
     f_.reset();
     return made;
   }
@@ -238,10 +244,13 @@ class Tensor {
   friend bool operator==(const Tensor& a, const Tensor& b) noexcept;
 
  private:
+  friend class Rows<Tensor>;
+
   struct Fields {
     Fields() noexcept {}  // not defaulted: g++ would clear all of it with one slow instruction
     Fields(void* memory, DType type, std::span<const std::int64_t> extents,
            std::span<const std::int64_t> steps, const Device& where) noexcept;
+    Fields(const Fields& block, std::size_t row) noexcept;
     void* data = nullptr;
     std::int64_t numel = 0;
     Shape shape;
@@ -252,11 +261,11 @@ class Tensor {
     bool contiguous = false;
     bool read_only = false;
 
-    /// Undefined again; the strides, which nobody looks at then, stay as they are.
+    /// Undefined again; extents and strides, which nobody looks at then, stay as they are.
     void reset() noexcept {
       data = nullptr;
       numel = 0;
-      shape = Shape();
+      shape.make_scalar();
       device = cpu;
       dtype = DType::f32;
       defined = contiguous = read_only = false;
@@ -267,7 +276,9 @@ class Tensor {
                              std::span<const std::int64_t> strides, const Device& device,
                              Owner owner, bool read_only);
   static Error wrong_count(const Shape& shape, std::size_t got);
-  Tensor row(std::size_t i, Owner owner) const noexcept;
+  /// Row i of `block`, with that share in its memory.
+  Tensor(const Tensor& block, std::size_t i, Owner&& share) noexcept
+      : owner_(std::move(share)), f_(block.f_, i) {}
   Error not_a_span(DType wanted) const;
   Result<void> readable() const;
   Result<Tensor> copy(Workspace* workspace) const;
@@ -291,10 +302,6 @@ inline std::string to_string(const Tensor& tensor) {
   if (!tensor.device().is_cpu()) text.append(" on ").append(to_string(tensor.device()));
   return text;
 }
-
-/// Batches of tensors are in <galley/core/tensor_rows.hpp>.
-template <>
-class Rows<Tensor>;
 
 }  // namespace galley::inline v1
 

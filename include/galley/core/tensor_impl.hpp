@@ -28,6 +28,23 @@ inline Tensor::Fields::Fields(void* memory, DType type, std::span<const std::int
   contiguous = detail::is_row_major(extents, strides);
 }
 
+inline Tensor::Fields::Fields(const Fields& block, std::size_t row) noexcept
+    : data(block.data),
+      shape(block.shape.row_shape()),
+      device(block.device),
+      dtype(block.dtype),
+      defined(block.defined),
+      read_only(block.read_only) {
+  GALLEY_ASSERT(block.shape.rank() > 0 && row < static_cast<std::size_t>(block.shape[0]));
+  for (std::size_t d = 0; d < shape.rank(); ++d) strides[d] = block.strides[d + 1];
+  numel = block.numel / block.shape[0];
+  if (numel > 0) {
+    const std::int64_t offset = static_cast<std::int64_t>(row) * block.strides[0];
+    data = static_cast<std::byte*>(data) + offset * static_cast<std::int64_t>(size_of(dtype));
+  }
+  contiguous = block.contiguous || detail::is_row_major(shape.extents(), strides);
+}
+
 inline Result<Tensor> Tensor::make(void* data, DType dtype, const Shape& shape,
                                    std::span<const std::int64_t> strides, const Device& device,
                                    Owner owner, bool read_only) {
@@ -163,23 +180,6 @@ inline Result<void> Tensor::readable() const {
   return Error(
       Status::invalid_argument,
       detail::text({"elements of a tensor: expected host memory, got ", to_string(*this)}));
-}
-
-inline Tensor Tensor::row(std::size_t i, Owner owner) const noexcept {
-  GALLEY_ASSERT(rank() > 0 && i < static_cast<std::size_t>(f_.shape[0]));
-  Tensor made;
-  made.owner_ = std::move(owner);
-  Fields& f = made.f_;
-  f.shape = f_.shape.row_shape();
-  for (std::size_t d = 1; d < Shape::max_rank; ++d) f.strides[d - 1] = f_.strides[d];
-  f.numel = f_.numel / f_.shape[0];
-  f.data = f.numel > 0 ? at(static_cast<std::int64_t>(i) * f_.strides[0]) : f_.data;
-  f.device = f_.device;
-  f.dtype = f_.dtype;
-  f.defined = f_.defined;
-  f.read_only = f_.read_only;
-  f.contiguous = f_.contiguous || detail::is_row_major(f.shape.extents(), f.strides);
-  return made;
 }
 
 inline Tensor Tensor::slice(std::size_t first, std::size_t count) const noexcept {

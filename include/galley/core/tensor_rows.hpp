@@ -103,6 +103,12 @@ class Rows<Tensor> {
     return std::move(list_.empty() ? one_ : list_[row]);
   }
 
+  /// A batch of row i alone, sharing its memory. Allocates nothing.
+  Rows alone(std::size_t row) const {
+    GALLEY_ASSERT(row < size_);
+    return is_block_ ? Rows(one_, row) : single((*this)[row]);
+  }
+
   /// Makes room for `capacity` ragged rows in all.
   void reserve(std::size_t capacity) {
     if (!is_block_ && capacity > 1) list_.reserve(capacity);
@@ -129,6 +135,13 @@ class Rows<Tensor> {
   /// Errors  invalid_argument: no ragged rows, rows that differ, are undefined or not in host
   ///         memory, naming the row; resource_exhausted
   Result<Tensor> dense(Workspace* workspace = nullptr) const;
+
+  /// True when all rows are in memory that is safe to keep.
+  bool is_owned() const noexcept {
+    if (is_block_ || list_.empty()) return one_.is_owned() || size_ == 0;
+    return list_.get_allocator().resource() == heap_or(nullptr) &&
+           std::ranges::all_of(list_, [](const Tensor& row) { return row.is_owned(); });
+  }
 
   /// The same rows in memory that is safe to keep: rows that are not `owned` are copied.
   ///
@@ -161,6 +174,9 @@ class Rows<Tensor> {
   }
 
  private:
+  Rows(const Tensor& block, std::size_t row) noexcept
+      : one_(block, row, Owner(block.owner())), size_(1) {}
+
   static Workspace* heap_or(Workspace* workspace) noexcept {
     return workspace != nullptr ? workspace : std::pmr::new_delete_resource();
   }

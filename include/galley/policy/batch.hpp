@@ -23,14 +23,6 @@ enum class CloseReason : std::uint8_t {
 };
 inline constexpr std::size_t close_reasons = 7;
 
-/// What yielding to other threads before a batch is closed was measured to do.
-struct YieldCost {
-  /// How long a yield took, of late.
-  Duration took = {};
-  /// How many rows it brought, of late, in sixteenths of a row.
-  std::size_t brought_16 = 16;
-};
-
 /// What a batch policy sees: the rows that could go together now, when the model is free.
 struct BatchView {
   /// How many there are, at least one.
@@ -44,7 +36,8 @@ struct BatchView {
   /// How often the policy has yielded for this batch, and how many rows there were before the last.
   unsigned yields = 0;
   std::size_t rows_before = 0;
-  YieldCost yield = {};
+  /// True while yielding was measured to pay (`policy/batch_mode.hpp`).
+  bool yielding_pays = false;
   /// The number of this batch, counted from 0: for what a policy does once in a while.
   std::uint64_t number = 0;
   /// What batches of these rows cost.

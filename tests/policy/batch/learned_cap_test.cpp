@@ -77,26 +77,22 @@ TEST_CASE("once in a while another size is measured again", "[batch_policy]") {
         BatchDecision::close(8, CloseReason::cap));
 }
 
-TEST_CASE("a batch yields first where that is measured to save more than it costs",
-          "[batch_policy]") {
+TEST_CASE("a batch yields first where that pays and it is not full", "[batch_policy]") {
   const LearnedCap policy;
   BatchView view = view_of(2, mlp);
-  view.yield = {.took = microseconds(20), .brought_16 = 4 * 16};
-  CHECK(policy.decide(view) == BatchDecision::yield_first());
-  view.yield.took = microseconds(95);  // more than 92 + 96 - 98
   CHECK(policy.decide(view) == BatchDecision::close(2, CloseReason::idle));
-  view.yield = {.took = microseconds(1), .brought_16 = 3};  // brings nothing
-  CHECK(policy.decide(view) == BatchDecision::close(2, CloseReason::idle));
-  view.number = 64;
+  view.yielding_pays = true;
   CHECK(policy.decide(view) == BatchDecision::yield_first());
+  view.rows = 8;
+  CHECK(policy.decide(view) == BatchDecision::close(8, CloseReason::cap));
 }
 
 TEST_CASE("a batch goes on yielding as long as rows come, eight times at most", "[batch_policy]") {
   const LearnedCap policy;
   BatchView view = view_of(4, mlp);
+  view.yielding_pays = true;
   view.yields = 1;
   view.rows_before = 2;
-  view.yield.took = microseconds(5);
   CHECK(policy.decide(view) == BatchDecision::yield_first());
   view.rows_before = 4;
   CHECK(policy.decide(view) == BatchDecision::close(4, CloseReason::idle));

@@ -6,8 +6,8 @@
 namespace galley::inline v1::detail {
 
 template <class In, class Out, BatchPolicy Policy>
-void Batcher<In, Out, Policy>::submit(Rows<In> rows, const BatchContext& context, Frame& frame,
-                                      BatchCompletion<Out> done) {
+void Batcher<In, Out, Policy>::submit(Rows<In>&& rows, const BatchContext& context, Frame& frame,
+                                      BatchCompletion<Out>&& done) {
   const std::size_t row_bytes = RowKind<In>::bytes(rows);
   const Kind kind{RowKind<In>::of(rows), !context.keys().empty(), context.pins()};
   Request& request = frame.template make<Request>(std::move(rows), context, frame, std::move(done));

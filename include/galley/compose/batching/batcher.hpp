@@ -7,6 +7,7 @@
 #include <galley/core/node.hpp>
 #include <galley/core/pins.hpp>
 #include <galley/core/servable.hpp>
+#include <galley/policy/batch_mode.hpp>
 
 #include <algorithm>
 #include <atomic>
@@ -45,7 +46,8 @@ class Batcher : public std::enable_shared_from_this<Batcher<In, Out, Policy>> {
   const Executor& executor() const noexcept { return executor_; }
   const Servable<In, Out>& child() const noexcept { return child_; }
 
-  void submit(Rows<In> rows, const BatchContext& context, Frame& frame, BatchCompletion<Out> done);
+  void submit(Rows<In>&& rows, const BatchContext& context, Frame& frame,
+              BatchCompletion<Out>&& done);
 
   /// True for a caller who is to run its batch itself, with `serve_inline`.
   bool enter_inline() noexcept {
@@ -123,8 +125,7 @@ class Batcher : public std::enable_shared_from_this<Batcher<In, Out, Policy>> {
   };
 
   void let_callers_run() noexcept {
-    caller_runs_.store(admits_ && options_.caller_runs == CallerRuns::when_idle,
-                       std::memory_order_relaxed);
+    caller_runs_.store(admits_ && trial_.mode().caller_runs, std::memory_order_relaxed);
   }
 
   // ---- batching/admission.hpp: entering and leaving the queue
@@ -173,9 +174,10 @@ class Batcher : public std::enable_shared_from_this<Batcher<In, Out, Policy>> {
   // ---- batching/run.hpp: computing and answering
   bool run_batch(Runner& runner);
   void yield_for(Runner& runner, Bucket& bucket, Lock& lock);
+  void note_window(TimePoint now);
   Outcomes<Out> ask(const Batch<In>& batch, const BatchContext& context);
   Outcomes<Out> compute(Runner& runner, Bucket& bucket);
-  void deliver(Runner& runner, Bucket& bucket, Outcomes<Out> outcomes, Duration took);
+  void deliver(Runner& runner, Bucket& bucket, Outcomes<Out> outcomes, TimePoint start);
   Outcomes<Out> serve_in_slices(const Batch<In>& batch, const BatchContext& context);
   std::size_t next_slice(const Batch<In>& batch, std::size_t rows);
 
@@ -203,7 +205,13 @@ class Batcher : public std::enable_shared_from_this<Batcher<In, Out, Policy>> {
   std::uint64_t arrivals_ = 0;
   std::uint64_t batches_ = 0;
   std::uint64_t late_ = 0;  // rows found hopeless
-  YieldCost yield_;
+
+  // The window of time that is being measured.
+  ModeTrial trial_;
+  TimePoint window_start_;
+  std::uint64_t window_rows_ = 0;    // answered by workers, and of callers all but their first
+  std::uint64_t window_inline_ = 0;  // callers' runs before it
+  bool window_contended_ = false;
   bool admits_ = true;
   bool over_ = false;  // the executor was shut down
   bool arming_ = false;
@@ -228,7 +236,8 @@ Batcher<In, Out, Policy>::Batcher(Executor executor, Servable<In, Out> child,
       policy_waits_(policy.max_wait() > Duration::zero()),
       options_(options),
       policy_(std::move(policy)),
-      timer_(*this) {
+      timer_(*this),
+      trial_(options.caller_runs == CallerRuns::when_idle) {
   for (std::size_t i = 0; i < slots_.places(); ++i) {
     runners_.push_back(std::make_unique<Runner>(*this));
   }
@@ -250,6 +259,9 @@ Result<void> Batcher<In, Out, Policy>::control(ControlRequest& request) {
   }
   Lock lock(mutex_);
   if (auto* set = request.as<SetBatchOptions>()) {
+    if (options_.caller_runs != set->options.caller_runs) {
+      trial_ = ModeTrial(set->options.caller_runs == CallerRuns::when_idle);
+    }
     options_ = set->options;
     let_callers_run();
   } else if (auto* statistics = request.as<BatchStatistics>()) {

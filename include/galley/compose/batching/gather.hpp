@@ -134,14 +134,19 @@ class Gathered<Tensor> {
     if (!dense_) return parts_.push_back(from.slice(first, count));
     auto* to = static_cast<std::byte*>(slab_.mutable_data()) + rows_ * row_bytes_;
     rows_ += count;
-    if (const Tensor* block = from.block(); block != nullptr && block->is_contiguous()) {
-      const auto* bytes = static_cast<const std::byte*>(block->data()) + first * row_bytes_;
-      if (row_bytes_ != 0) std::memcpy(to, bytes, count * row_bytes_);
+    if (row_bytes_ == 0) return;
+    if (const Tensor* block = from.block(); block != nullptr) {
+      if (block->is_contiguous()) {
+        const auto* bytes = static_cast<const std::byte*>(block->data()) + first * row_bytes_;
+        std::memcpy(to, bytes, count * row_bytes_);
+      } else {
+        copy(block->slice(first, count), to, count * row_bytes_);
+      }
       return;
     }
-    for (std::size_t i = first; i < first + count; ++i, to += row_bytes_) {
-      [[maybe_unused]] const Result<void> copied = from[i].copy_into({to, row_bytes_});
-      GALLEY_ASSERT(copied.has_value());
+    for (const Tensor& row : from.ragged().subspan(first, count)) {
+      copy(row, to, row_bytes_);
+      to += row_bytes_;
     }
   }
 
@@ -161,6 +166,15 @@ class Gathered<Tensor> {
   }
 
  private:
+  static void copy(const Tensor& from, std::byte* to, std::size_t bytes) {
+    if (from.is_contiguous()) {
+      std::memcpy(to, from.data(), bytes);
+      return;
+    }
+    [[maybe_unused]] const Result<void> copied = from.copy_into({to, bytes});
+    GALLEY_ASSERT(copied.has_value());
+  }
+
   bool has_room(const RowKind<Tensor>& kind, std::size_t rows) {
     if (slab_.is_defined() && slab_.dtype() == kind.dtype && slab_.shape().rows_match(kind.shape) &&
         slab_.shape()[0] >= static_cast<std::int64_t>(rows)) {
@@ -193,7 +207,9 @@ Rows<Out> survivors_out(Rows<Out>& all, std::size_t first, std::size_t count) {
     for (std::size_t i = first; i < first + count; ++i) part.push_back(std::move(all[i]));
     return part;
   } else {
-    if (count == 1) return Rows<Out>::single(all[first]);
+    if constexpr (requires { all.alone(first); }) {
+      if (count == 1) return all.alone(first);
+    }
     return all.slice(first, count);
   }
 }
@@ -201,7 +217,10 @@ Rows<Out> survivors_out(Rows<Out>& all, std::size_t first, std::size_t count) {
 /// The outcomes of rows `first` to `first + count - 1` of a batch, moved out: each row once.
 template <class Out>
 Outcomes<Out> outcomes_out(Outcomes<Out>& all, std::size_t first, std::size_t count) {
-  if (all.all_ok()) return survivors_out(all.survivors(), first, count);
+  if (all.all_ok()) {
+    return Outcomes<Out>(std::in_place,
+                         [&] { return survivors_out(all.survivors(), first, count); });
+  }
   const std::size_t before = all.casualties().before(first);
   const std::size_t until = all.casualties().before(first + count);
   Casualties casualties;

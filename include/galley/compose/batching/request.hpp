@@ -6,9 +6,11 @@
 #include <galley/core/completion.hpp>
 #include <galley/core/context.hpp>
 #include <galley/core/frame.hpp>
+#include <galley/core/pins.hpp>
 
 #include <algorithm>
 #include <cstddef>
+#include <memory>
 #include <optional>
 #include <span>
 #include <stop_token>
@@ -40,11 +42,13 @@ struct BatchRequest : Queued {
     void operator()() const noexcept { cancel(batcher, *request); }
   };
 
-  BatchRequest(Rows<In> batch, const BatchContext& request, Frame& memory,
-               BatchCompletion<Out> owed)
-      : values(std::move(batch)), frame(memory), done(std::move(owed)) {
+  BatchRequest(Rows<In>&& batch, const BatchContext& request, Frame& memory,
+               BatchCompletion<Out>&& owed)
+      : values(std::move(batch)), frame(memory), done(std::move(owed)), context_(request) {
     rows = static_cast<RowIndex>(values.size());
-    context.assign(request);
+    const bool lasts = request.is_uniform() && request.shared_pins() == nullptr &&
+                       frame->context.holds(request.context());
+    if (!lasts) context_ = copy_.emplace().keep(request);
     if (request.is_single()) deadline = request.context().deadline;
   }
 
@@ -67,8 +71,17 @@ struct BatchRequest : Queued {
     this->~BatchRequest();
   }
 
+  /// Whose rows these are: valid as long as this, also for a child that goes on after a shutdown's
+  /// answer.
+  const BatchContext& context() const noexcept { return context_; }
+
+  /// Binds it to these versions: before it is split.
+  void bind(std::shared_ptr<const Pins> pins) noexcept {
+    pins_ = std::move(pins);
+    context_ = context_.pinned(pins_);
+  }
+
   Rows<In> values;
-  OwnedBatchContext context;  // the child's, who may go on with it after a shutdown's answer
   FrameRef frame;
   BatchCompletion<Out> done;
   std::optional<std::stop_callback<OnStop>> on_stop;
@@ -78,6 +91,11 @@ struct BatchRequest : Queued {
   RowIndex answered = 0;
   RowIndex running = 0;  // batches that hold rows of it
   bool stopped = false;
+
+ private:
+  std::optional<OwnedBatchContext> copy_;  // where the frame does not hold the context itself
+  BatchContext context_;
+  std::shared_ptr<const Pins> pins_;  // of a request that was split
 };
 
 /// Some rows of a request, in a batch.

@@ -5,22 +5,34 @@
 
 namespace galley::inline v1::detail {
 
-/// Lets other threads go first, and notes what that cost and brought. Locked on both ends.
+/// Lets other threads go first. Locked on both ends.
 template <class In, class Out, BatchPolicy Policy>
 void Batcher<In, Out, Policy>::yield_for(Runner& runner, Bucket& bucket, Lock& lock) {
   const std::size_t before = bucket.rows;
   lock.unlock();
-  const TimePoint start = time_now();
   executor_.yield();
-  const Duration took = time_now() - start;
   lock.lock();
-  const std::size_t came = bucket.rows > before ? bucket.rows - before : 0;
-  if (runner.looks.yields == 0) {
-    yield_.took += (took - yield_.took) / 8;
-    yield_.brought_16 = (7 * yield_.brought_16 + 16 * came + 4) / 8;
-  }
   runner.looks = {runner.looks.yields + 1, before};
   ++statistics_.yields;
+}
+
+/// Ends the window that is measured, where it is long enough, and begins another.
+template <class In, class Out, BatchPolicy Policy>
+void Batcher<In, Out, Policy>::note_window(TimePoint now) {
+  constexpr Duration shortest = std::chrono::milliseconds(4);
+  constexpr Duration longest =
+      std::chrono::milliseconds(100);  // beyond that it was idle in between
+  const Duration took = now - window_start_;
+  if (took < shortest) return;
+  const std::uint64_t inline_runs = slots_.inline_runs();
+  trial_.observe({.rows = window_rows_ + inline_runs - window_inline_,
+                  .took = took,
+                  .contended = window_contended_ && took < longest});
+  let_callers_run();
+  window_start_ = now;
+  window_rows_ = 0;
+  window_inline_ = inline_runs;
+  window_contended_ = false;
 }
 
 /// Takes a batch, runs it and answers. False where there is none to take now.
@@ -74,6 +86,7 @@ bool Batcher<In, Out, Policy>::run_batch(Runner& runner) {
     ++bucket->running;
     latest_ = bucket;
     runner.computing = true;
+    if (runner.parts.size() > 1 || bucket->rows != 0) window_contended_ = true;
     --looking_;
     other = runner_to_wake();
   }
@@ -86,7 +99,7 @@ bool Batcher<In, Out, Policy>::run_batch(Runner& runner) {
   std::optional<RunsHere> here(std::in_place, this);
   Outcomes<Out> outcomes = compute(runner, *bucket);
   here.reset();
-  deliver(runner, *bucket, std::move(outcomes), time_now() - start);
+  deliver(runner, *bucket, std::move(outcomes), start);
   return true;
 }
 
@@ -104,14 +117,14 @@ Outcomes<Out> Batcher<In, Out, Policy>::compute(Runner& runner, Bucket& bucket) 
   const std::vector<Part>& parts = runner.parts;
   if (parts.size() == 1 && parts.front().is_whole()) {
     Request& request = *parts.front().request;
-    return ask(Batch<In>::last_use(request.values), request.context.view());
+    return ask(Batch<In>::last_use(request.values), request.context());
   }
   const std::shared_ptr<const Pins>* pins = nullptr;  // of one request at least, if of any
   runner.context.clear();
   std::size_t rows = 0;
   for (const Part& part : parts) {
     rows += part.count;
-    const BatchContext own = part.request->context.view();
+    const BatchContext own = part.request->context();
     runner.context.add(own, part.first, part.count);
     if (own.pins() != nullptr) pins = own.shared_pins();
   }
@@ -134,7 +147,9 @@ Outcomes<Out> Batcher<In, Out, Policy>::compute(Runner& runner, Bucket& bucket) 
 /// Hands each request its outcomes, with no lock held.
 template <class In, class Out, BatchPolicy Policy>
 void Batcher<In, Out, Policy>::deliver(Runner& runner, Bucket& bucket, Outcomes<Out> outcomes,
-                                       Duration took) {
+                                       TimePoint start) {
+  const TimePoint end = time_now();
+  const Duration took = end - start;
   slots_.leave();
   std::vector<Part> parts;
   Lock lock(mutex_);
@@ -148,6 +163,8 @@ void Batcher<In, Out, Policy>::deliver(Runner& runner, Bucket& bucket, Outcomes<
   statistics_.compute_time += took;
   statistics_.rows += rows;
   ++statistics_.batches;
+  window_rows_ += rows;
+  note_window(end);
   if (outcomes.all_ok()) bucket.costs.observe(rows, took);
   lock.unlock();
   std::size_t first = 0;
@@ -186,6 +203,7 @@ Outcomes<Out> Batcher<In, Out, Policy>::serve_inline(const Batch<In>& batch,
       timed ? serve_in_slices(batch, context) : child_.serve_batch(batch, context);
   if (slots_.leave_inline()) [[unlikely]] {
     Lock lock(mutex_);
+    window_contended_ = true;
     Runner* const runner = runner_to_wake();
     lock.unlock();
     wake(runner);
@@ -263,11 +281,13 @@ template <class In, class Out, BatchPolicy Policy>
     Outcomes<Out> outcomes =
         whole ? ask(batch, context)
               : ask(batch.slice(first, count), part.view(pins != nullptr ? &pins : nullptr));
-    const Duration took = time_now() - start;
+    const TimePoint end = time_now();
     lock.lock();
     Bucket* const bucket = bucket_of(kind);
     if (bucket != nullptr) latest_ = bucket;
-    if (bucket != nullptr && outcomes.all_ok()) bucket->costs.observe(count, took);
+    if (bucket != nullptr && outcomes.all_ok()) bucket->costs.observe(count, end - start);
+    window_rows_ += first == 0 ? count - 1 : count;  // the run itself counts for one
+    note_window(end);
     if (whole) return outcomes;
     pieces.push_back(std::move(outcomes));
     first += count;

@@ -1,7 +1,6 @@
-// How many batches run, and whether a caller may run one itself.
+// How many batches run, and how many rows queue.
 #pragma once
 
-#include <algorithm>
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
@@ -9,21 +8,14 @@
 
 namespace galley::inline v1::detail {
 
-/// Places for batches that run at once, taken by workers and by callers of `serve`, and the gate
-/// that callers have to pass.
+/// Places for batches that run at once, taken by workers and by callers of `serve`.
 ///
 /// A place is given back and then the queue is looked at; the queue grows and then the places are
 /// looked at. Both are sequentially consistent, so that of a caller who leaves and a request that
 /// finds no place free, one sees the other.
 ///
-/// *The gate.* Where callers queue while another runs inline, single rows take the time in which
-/// workers would have run whole batches. So an inline run that ends with requests queued shuts the
-/// gate for the next 16 calls, twice as many each time again, up to 4096; after 256 calm runs in a
-/// row it begins with 16 again.
-///
 /// Threads  thread-safe
 /// Cost     two atomic operations a run
-/// Source   our own; the measurements are in bench/batching
 class Slots {
  public:
   explicit Slots(std::size_t places) noexcept : places_(static_cast<std::uint64_t>(places)) {}
@@ -38,22 +30,15 @@ class Slots {
   bool enter() noexcept { return take(1); }
   void leave() noexcept { state_.fetch_sub(1, std::memory_order_seq_cst); }
 
-  /// Takes a place for a caller when the gate is open, nobody queues and one is free.
+  /// Takes a place for a caller when nobody queues and one is free.
   bool enter_inline() noexcept {
-    // Relaxed: the gate is a rule of thumb, and orders nothing.
-    if (shut_.load(std::memory_order_relaxed) > 0) [[unlikely]] {
-      shut_.fetch_sub(1, std::memory_order_relaxed);
-      return false;
-    }
     if (queued_.load(std::memory_order_relaxed) != 0) return false;
     return take(1 + one_inline);
   }
   /// Gives the place back. True when requests queue: the caller sends a worker.
   bool leave_inline() noexcept {
     leave();
-    const bool contended = queued_.load(std::memory_order_seq_cst) != 0;
-    note_inline(contended);
-    return contended;
+    return queued_.load(std::memory_order_seq_cst) != 0;
   }
 
   void queued(std::size_t rows) noexcept { queued_.fetch_add(rows, std::memory_order_seq_cst); }
@@ -66,9 +51,6 @@ class Slots {
 
  private:
   static constexpr std::uint64_t one_inline = std::uint64_t{1} << 16U;
-  static constexpr std::int32_t shortest = 16;
-  static constexpr std::int32_t longest = 4096;
-  static constexpr std::int32_t calm_runs = 256;
 
   static std::uint64_t running(std::uint64_t state) noexcept { return state % one_inline; }
 
@@ -80,27 +62,9 @@ class Slots {
     return true;
   }
 
-  void note_inline(bool contended) noexcept {
-    if (!contended) {
-      const std::int32_t calm = calm_.load(std::memory_order_relaxed);
-      if (calm < calm_runs) {
-        calm_.store(calm + 1, std::memory_order_relaxed);
-        if (calm + 1 == calm_runs) next_shut_.store(shortest, std::memory_order_relaxed);
-      }
-      return;
-    }
-    const std::int32_t length = next_shut_.load(std::memory_order_relaxed);
-    shut_.store(length, std::memory_order_relaxed);
-    next_shut_.store(std::min(2 * length, longest), std::memory_order_relaxed);
-    calm_.store(0, std::memory_order_relaxed);
-  }
-
   const std::uint64_t places_;
   std::atomic<std::uint64_t> state_{0};  // inline runs ever, and what runs now in the low 16 bits
   std::atomic<std::size_t> queued_{0};   // rows
-  std::atomic<std::int32_t> shut_{0};    // calls that the gate stays shut for
-  std::atomic<std::int32_t> next_shut_{shortest};
-  std::atomic<std::int32_t> calm_{0};
 };
 
 /// The batches that run on this thread, the innermost first. A worker that waits in one runs other

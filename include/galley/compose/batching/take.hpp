@@ -22,7 +22,7 @@ template <class In, class Out, BatchPolicy Policy>
 bool Batcher<In, Out, Policy>::is_of_other_versions(const Runner& runner,
                                                     const Request& request) const {
   if (!versioned_ || runner.parts.empty()) return false;
-  const Pins* const bound = request.context.view().pins();
+  const Pins* const bound = request.context().pins();
   if (bound == runner.bound) return false;
   return bound == nullptr || runner.bound == nullptr || bound->stamp() != runner.bound->stamp();
 }
@@ -32,14 +32,14 @@ void Batcher<In, Out, Policy>::take_part(Runner& runner, Bucket& bucket, Request
                                          std::size_t count) {
   const auto rows = static_cast<RowIndex>(count);
   if (versioned_) {
-    const Pins* const bound = request.context.view().pins();
+    const Pins* const bound = request.context().pins();
     if (runner.parts.empty()) {
       runner.bound = bound;
       runner.pins = nullptr;
     }
     if (bound == nullptr && count != request.left()) {  // all its parts are to see one version
       if (runner.pins == nullptr) runner.pins = pins_of_now();
-      request.context.pin(runner.pins);
+      request.bind(runner.pins);
     }
   }
   if (request.taken == 0 && request.since != TimePoint() && runner.taken_at >= request.since) {
@@ -85,7 +85,7 @@ void Batcher<In, Out, Policy>::take(Runner& runner, Bucket& bucket, std::size_t 
 template <class In, class Out, BatchPolicy Policy>
 std::size_t Batcher<In, Out, Policy>::takeable(const Request& request, std::vector<Key>& seen,
                                                std::vector<Key>& blocked) {
-  const std::span<const Key> keys = request.context.view().keys();
+  const std::span<const Key> keys = request.context().keys();
   if (keys.empty()) return request.left();
   const auto has = [](const std::vector<Key>& list, Key key) {
     return std::find(list.begin(), list.end(), key) != list.end();
@@ -126,7 +126,7 @@ auto Batcher<In, Out, Policy>::take_in_sequence(Runner& runner, Bucket& bucket, 
     std::vector<Key> blocked;
     for (const Waiting& one : waiting) {
       if (one.bucket != from || is_of_other_versions(runner, *one.request)) {
-        const auto keys = one.request->context.view().keys();
+        const auto keys = one.request->context().keys();
         if (!keys.empty()) {
           blocked.insert(blocked.end(), keys.begin() + one.request->taken, keys.end());
         }

@@ -13,7 +13,7 @@ BatchView Batcher<In, Out, Policy>::view_of(const Bucket& bucket, TimePoint now,
   view.limit = options_.max_rows;
   view.yields = looks.yields;
   view.rows_before = looks.rows_before;
-  view.yield = yield_;
+  view.yielding_pays = trial_.mode().yields;
   view.number = batches_;
   view.costs = &bucket.costs;
   // The first to go need not be the first that came; that matters while the batch may yet wait.

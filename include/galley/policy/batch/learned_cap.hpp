@@ -6,17 +6,14 @@
 namespace galley::inline v1 {
 
 /// Takes what is there, up to the size that is fastest per row; before it takes less, it yields to
-/// other threads while that is measured to save more than it costs. Never waits for time to pass,
-/// and has nothing to tune.
+/// other threads where that pays. Never waits for time to pass, and has nothing to tune.
 ///
 /// *Cap.* b* = argmax b/ℓ(b) over the sizes seen. Sizes are learned from real rows: while more rows
 /// queue than were ever run together, each doubling is tried twice; afterwards one batch in 128
 /// takes another power of two, so that the table does not age.
 ///
-/// *Yield.* Of n rows now and m that a yield is expected to bring, one batch saves
-/// ℓ(n) + ℓ(m) − ℓ(n + m) against two. Where cores are short a woken worker preempts the threads
-/// that were about to submit: a single yield lets each of them go first. One batch in 64 yields
-/// whatever is expected of it, to measure again.
+/// *Yield.* While that is measured to pay, a batch that is not full lets the other threads run, and
+/// again as long as each time rows come.
 ///
 /// Units   none: all from the cost table
 /// Errors  none
@@ -43,7 +40,7 @@ struct LearnedCap {
     if (most >= cap) {
       return BatchDecision::close(cap, cap == view.limit ? CloseReason::full : CloseReason::cap);
     }
-    if (yields_first(view, most)) return BatchDecision::yield_first();
+    if (yields_first(view)) return BatchDecision::yield_first();
     return BatchDecision::close(most, CloseReason::idle);
   }
 
@@ -63,17 +60,9 @@ struct LearnedCap {
     return std::size_t{1} << (view.number / probe_every % powers);
   }
 
-  bool yields_first(const BatchView& view, std::size_t rows) const {
-    constexpr std::uint64_t measure_every = 64;
-    if (view.yields >= max_yields) return false;
-    if (view.yields > 0 && view.rows <= view.rows_before) return false;
-    if (view.yields == 0 && view.number % measure_every == 0) return true;
-    const std::size_t came =
-        view.yields > 0 ? view.rows - view.rows_before : (view.yield.brought_16 + 8) / 16;
-    if (came == 0) return false;
-    const CostTable& costs = *view.costs;
-    const Duration saved = costs.mean(rows) + costs.mean(came) - costs.mean(rows + came);
-    return saved > view.yield.took;
+  bool yields_first(const BatchView& view) const {
+    if (!view.yielding_pays || view.yields >= max_yields) return false;
+    return view.yields == 0 || view.rows > view.rows_before;
   }
 };
 

@@ -35,8 +35,7 @@ class BatchViews {
     view.rows = 1 + below(below(2) == 0 ? 8 : 300);
     view.oldest = Duration(below(2) == 0 ? 0 : static_cast<std::int64_t>(below(50'000'000)));
     if (below(3) == 0) view.slack = Duration(static_cast<std::int64_t>(below(20'000'000)) - 1000);
-    view.yield = {.took = Duration(static_cast<std::int64_t>(below(100'000))),
-                  .brought_16 = below(200)};
+    view.yielding_pays = below(2) == 0;
     view.number = random_();
     view.costs = &costs_;
     return view;
