@@ -2,6 +2,7 @@
 #include <galley/compose/map.hpp>
 #include <galley/compose/on.hpp>
 #include <galley/compose/pipeline.hpp>
+#include <galley/core/slot.hpp>
 #include <galley/policy/batch/preferred_sizes.hpp>
 #include <galley/runtime/thread_pool.hpp>
 
@@ -313,5 +314,48 @@ TEST_CASE("tasks that serve never wait for a batch that waits beneath them",
       CHECK(wrong == 0);
       CHECK(values > 0);
     }
+  }
+}
+
+TEST_CASE("a request sees one version, split or not, while versions come and go",
+          "[batched][runtime][soak]") {
+  const auto version = [](int number) {
+    return galley::map("version", [number](int n) { return number * 1000 + n; });
+  };
+  for (const std::size_t workers : {1U, 2U, 3U}) {
+    std::atomic<int> wrong{0};
+    std::atomic<std::size_t> answered{0};
+    constexpr std::size_t each = 300;
+    const ThreadPool pool{{.workers = workers}};
+    const auto [servable, publisher] = galley::slot("slot", version(0), {.keep = 1});
+    const auto graph = batched(pool, servable, {.max_rows = 4, .max_queued_rows = 1U << 16U});
+    const auto check = [&](const Outcomes<int>& outcomes) {
+      for (std::size_t i = 0; i < outcomes.size(); ++i) {
+        const int first = *outcomes[0];
+        if (*outcomes[i] != first + static_cast<int>(i)) ++wrong;
+      }
+      ++answered;
+    };
+    std::vector<std::thread> callers;
+    for (std::size_t t = 0; t < threads; ++t) {
+      callers.emplace_back([&] {
+        Rows<int> rows;
+        for (int i = 0; i < 11; ++i) rows.push_back(i);
+        for (std::size_t i = 0; i < each; ++i) {
+          if (i % 2 == 0) {
+            check(graph.serve_rows(rows));
+          } else {
+            graph.submit_rows(rows, {}, galley::BatchCompletion<int>(rows.size(), check));
+          }
+        }
+      });
+    }
+    for (int number = 1; answered < threads * each; ++number) {
+      if (!publisher.publish(version(number % 1000)).has_value()) ++wrong;
+      std::this_thread::yield();
+    }
+    for (std::thread& caller : callers) caller.join();
+    CHECK(wrong == 0);
+    CHECK(publisher.status().kept.size() == 2);
   }
 }
