@@ -77,8 +77,8 @@ TEST_CASE("a batcher is controlled by its path, and leaves its child's requests 
 
 TEST_CASE("batches are counted by what closed them", "[batched]") {
   const ManualExecutor executor;
-  const auto graph = batched(executor, logged(std::make_shared<BatchLog>()), {},
-                             SizeOrDelay{2, 5ms});
+  const auto graph =
+      batched(executor, logged(std::make_shared<BatchLog>()), {}, SizeOrDelay{2, 5ms});
   std::vector<IntEar> ears(3);
   for (IntEar& ear : ears) graph.submit(1, {}, ear.listen());
   executor.run_all();

@@ -80,8 +80,7 @@ TEST_CASE("a full queue refuses rows at once", "[batched]") {
 TEST_CASE("a queue full of bytes refuses rows at once", "[batched]") {
   const ManualExecutor executor;
   const auto log = std::make_shared<BatchLog>();
-  const auto graph =
-      batched(executor, logged(log), {.max_queued_bytes = 3 * sizeof(int) + 1});
+  const auto graph = batched(executor, logged(log), {.max_queued_bytes = 3 * sizeof(int) + 1});
   IntEar three, one, large;
   graph.submit_rows(Rows<int>{1, 2, 3}, {}, three.listen(3));
   graph.submit(4, {}, one.listen());
@@ -173,8 +172,8 @@ TEST_CASE("a row whose deadline passes in the queue is answered without computin
 TEST_CASE("the rest of a split request expires alone", "[batched]") {
   const ManualExecutor executor;
   const auto log = std::make_shared<BatchLog>();
-  const auto graph = batched(executor, logged(log), {.infeasible = Infeasible::keep},
-                             SizeOrDelay{.max_rows = 2});
+  const auto graph =
+      batched(executor, logged(log), {.infeasible = Infeasible::keep}, SizeOrDelay{.max_rows = 2});
   log->during = [&](const std::vector<int>&) { executor.pass(2ms); };
   IntEar ear;
   graph.submit_rows(Rows<int>{1, 2, 3, 4, 5, 6}, {.deadline = executor.now() + 4ms}, ear.listen(6));
@@ -298,12 +297,10 @@ TEST_CASE("a stop while the rows run changes nothing of what runs, and takes wha
 TEST_CASE("a stop while the rows run is seen at the next joint", "[batched]") {
   const ManualExecutor executor;
   std::stop_source stop;
-  const auto graph = batched(executor, galley::map("stops",
-                                                   [&stop](int n) {
-                                                     stop.request_stop();
-                                                     return n;
-                                                   }) |
-                                           galley::map("next", [](int n) { return n; }));
+  const auto graph = batched(executor, galley::map("stops", [&stop](int n) {
+                                         stop.request_stop();
+                                         return n;
+                                       }) | galley::map("next", [](int n) { return n; }));
   IntEar stopped, other;
   graph.submit(1, {.stop = stop.get_token()}, stopped.listen());
   graph.submit(2, {}, other.listen());

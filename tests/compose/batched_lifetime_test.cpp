@@ -130,8 +130,8 @@ TEST_CASE("a graph that is dropped while its rows wait for a timer goes after th
   const auto alive = std::make_shared<int>(0);
   IntEar ear;
   {
-    const auto graph = batched(executor, galley::map("m", [alive](int n) { return n; }), {},
-                               SizeOrDelay{8, 5ms});
+    const auto graph =
+        batched(executor, galley::map("m", [alive](int n) { return n; }), {}, SizeOrDelay{8, 5ms});
     graph.submit(7, {}, ear.listen());
   }
   executor.advance(4ms);
@@ -164,8 +164,8 @@ TEST_CASE("a queued request may be the last to know its executor", "[batched]") 
   IntEar queued, waiting;
   {
     const auto now = batched(*executor, galley::map("m", [alive](int n) { return n; }));
-    const auto later = batched(*executor, galley::map("m", [alive](int n) { return n; }), {},
-                               SizeOrDelay{8, 5ms});
+    const auto later =
+        batched(*executor, galley::map("m", [alive](int n) { return n; }), {}, SizeOrDelay{8, 5ms});
     later.submit(1, {}, waiting.listen());
     executor->run_ready();
     now.submit(1, {}, queued.listen());
@@ -182,7 +182,8 @@ TEST_CASE("serve gives up at its deadline while the child keeps the completion",
   const auto alive = std::make_shared<int>(0);
   std::optional graph = batched(
       executor,
-      Servable("slow", [&kept, alive](int, Completion<int> done) { kept.push_back(std::move(done)); }),
+      Servable("slow",
+               [&kept, alive](int, Completion<int> done) { kept.push_back(std::move(done)); }),
       always_queued);
   const Result<int> late = graph->serve(1, {.deadline = executor.now() + 5ms});
   CHECK(late.status() == Status::deadline_exceeded);
@@ -204,11 +205,10 @@ TEST_CASE("a child that drops its completion answers cancelled", "[batched]") {
   CHECK(ear.status() == Status::cancelled);
 }
 
-TEST_CASE("a batch behind another executor is waited for by the worker that runs it",
-          "[batched]") {
+TEST_CASE("a batch behind another executor is waited for by the worker that runs it", "[batched]") {
   const ManualExecutor executor, device;
-  const auto graph = batched(
-      executor, galley::on(device, galley::map("plus", [](int n) { return n + 1; })));
+  const auto graph =
+      batched(executor, galley::on(device, galley::map("plus", [](int n) { return n + 1; })));
   IntEar ear;
   graph.submit(1, {}, ear.listen());
   executor.run_ready();

@@ -358,9 +358,7 @@ TEST_CASE("a deadline that comes while the timer is set is kept", "[batched]") {
   const auto graph = batched(Executor(hooked), logged(log), {}, SizeOrDelay{8, 50ms});
   IntEar one, urgent;
   graph.submit(1, {}, one.listen());
-  hooked->in_post_at = [&] {
-    graph.submit(2, {.deadline = manual.now() + 5ms}, urgent.listen());
-  };
+  hooked->in_post_at = [&] { graph.submit(2, {.deadline = manual.now() + 5ms}, urgent.listen()); };
   manual.advance(5ms);
   CHECK(urgent.answers == 1);
   CHECK(log->batches.size() + (urgent.status() == Status::ok ? 0 : 1) == 1);

@@ -41,8 +41,9 @@ using Sizes = std::vector<std::size_t>;
 
 TEST_CASE("queued rows are moved, not copied, into their batch", "[batched]") {
   const ManualExecutor executor;
-  const auto graph = batched(executor, galley::map("look", [](const Counted& c) { return c.value; }),
-                             {}, SizeOrDelay{3, 0ns});
+  const auto graph =
+      batched(executor, galley::map("look", [](const Counted& c) { return c.value; }), {},
+              SizeOrDelay{3, 0ns});
   Counted::copies = 0;
   std::vector<BatchEar<int>> ears(3);
   graph.submit(Counted(1), {}, ears[0].listen());
@@ -90,8 +91,8 @@ TEST_CASE("answers that can only be moved reach their requests", "[batched]") {
 TEST_CASE("texts, wide rows, truths and particles are batched", "[batched]") {
   const ManualExecutor executor;
   SECTION("texts") {
-    const auto graph = batched(
-        executor, galley::map("long", [](const std::string& s) { return s + s; }));
+    const auto graph =
+        batched(executor, galley::map("long", [](const std::string& s) { return s + s; }));
     std::vector<BatchEar<std::string>> ears(2);
     graph.submit("a text that is long enough for the heap", {}, ears[0].listen());
     graph.submit_rows(Rows<std::string>{"b", "c"}, {}, ears[1].listen(2));
@@ -119,16 +120,16 @@ TEST_CASE("texts, wide rows, truths and particles are batched", "[batched]") {
     CHECK_FALSE(ears[1].value(1));
   }
   SECTION("particles") {
-    const auto graph = batched(
-        executor, galley::map_batch("move",
-                                    [](const Rows<Particle>& rows) {
-                                      Rows<Particle> out;
-                                      for (std::size_t i = 0; i < rows.size(); ++i) {
-                                        out.push_back({rows.xs()[i] + 1, rows[i].id});
-                                      }
-                                      return out;
-                                    }),
-        {}, SizeOrDelay{4, 0ns});
+    const auto graph = batched(executor,
+                               galley::map_batch("move",
+                                                 [](const Rows<Particle>& rows) {
+                                                   Rows<Particle> out;
+                                                   for (std::size_t i = 0; i < rows.size(); ++i) {
+                                                     out.push_back({rows.xs()[i] + 1, rows[i].id});
+                                                   }
+                                                   return out;
+                                                 }),
+                               {}, SizeOrDelay{4, 0ns});
     Rows<Particle> five;
     for (int i = 0; i < 5; ++i) five.push_back({static_cast<float>(i), i});
     BatchEar<Particle> one, many;
@@ -175,7 +176,8 @@ namespace {
 
 Tensor filled(const galley::Shape& shape, float value) {
   Tensor tensor = *Tensor::empty(galley::f32, shape);
-  std::fill_n(static_cast<float*>(tensor.mutable_data()), tensor.byte_size() / sizeof(float), value);
+  std::fill_n(static_cast<float*>(tensor.mutable_data()), tensor.byte_size() / sizeof(float),
+              value);
   return tensor;
 }
 float first_of(const Tensor& tensor) {
@@ -324,8 +326,8 @@ TEST_CASE("borrowed tensors are copied before they queue", "[batched]") {
 TEST_CASE("only so many kinds of rows may queue, and idle kinds make room", "[batched]") {
   const ManualExecutor executor;
   Blocks seen;
-  const auto graph = batched(executor, twice(seen),
-                             {.max_kinds = 2, .caller_runs = CallerRuns::never});
+  const auto graph =
+      batched(executor, twice(seen), {.max_kinds = 2, .caller_runs = CallerRuns::never});
   std::vector<TensorEar> ears(4);
   graph.submit(filled({1}, 1), {}, ears[0].listen());
   graph.submit(filled({2}, 2), {}, ears[1].listen());
@@ -343,16 +345,16 @@ TEST_CASE("only so many kinds of rows may queue, and idle kinds make room", "[ba
 TEST_CASE("named tensors are batched", "[batched]") {
   const ManualExecutor executor;
   Sizes sizes;
-  const auto graph = batched(
-      executor, galley::map_batch("a + b", [&sizes](const Rows<NamedTensors>& rows) {
-        sizes.push_back(rows.size());
-        Rows<float> out;
-        for (std::size_t i = 0; i < rows.size(); ++i) {
-          const NamedTensors row = rows[i];
-          out.push_back(first_of(*row.find("a")) + first_of(*row.find("b")));
-        }
-        return out;
-      }));
+  const auto graph =
+      batched(executor, galley::map_batch("a + b", [&sizes](const Rows<NamedTensors>& rows) {
+                sizes.push_back(rows.size());
+                Rows<float> out;
+                for (std::size_t i = 0; i < rows.size(); ++i) {
+                  const NamedTensors row = rows[i];
+                  out.push_back(first_of(*row.find("a")) + first_of(*row.find("b")));
+                }
+                return out;
+              }));
   const auto row = [](float a, float b) {
     return NamedTensors{{"a", filled({2}, a)}, {"b", filled({3}, b)}};
   };

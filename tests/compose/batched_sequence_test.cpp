@@ -13,8 +13,8 @@
 #include <support/catch.hpp>
 
 using galley::Batch;
-using galley::batched;
 using galley::BatchContext;
+using galley::batched;
 using galley::BatchOptions;
 using galley::Context;
 using galley::Key;
@@ -61,7 +61,8 @@ std::map<Key, std::vector<int>> sequences(const BatchLog& log) {
 TEST_CASE("each row reaches the child with its own key and context", "[batched]") {
   const ManualExecutor executor;
   const auto log = std::make_shared<BatchLog>();
-  const auto graph = batched(executor, logged(log), {}, SizeOrDelay{.max_rows = 4, .max_delay = 0ns});
+  const auto graph =
+      batched(executor, logged(log), {}, SizeOrDelay{.max_rows = 4, .max_delay = 0ns});
   IntEar one, three, two;
   graph.submit_rows(Rows<int>{1, 2, 3}, {.request_id = 30}, three.listen(3),
                     {.keys = Keys{11, 12, 13}});
@@ -110,8 +111,7 @@ TEST_CASE("the requests of a merged batch from above stay apart below", "[batche
   const std::vector<galley::RequestRun> runs{{&a, 1}, {&late, 1}, {&b, 3}};
   const Keys keys{1, 2, 3, 4, 5};
   const Rows<int> rows{1, 2, 3, 4, 5};
-  const Outcomes<int> outcomes =
-      graph.serve_batch(Batch<int>(rows), BatchContext(runs, keys));
+  const Outcomes<int> outcomes = graph.serve_batch(Batch<int>(rows), BatchContext(runs, keys));
   REQUIRE(outcomes.size() == 5);
   CHECK(*outcomes[0] == 10);
   CHECK(outcomes[1].status() == Status::deadline_exceeded);
@@ -231,9 +231,10 @@ TEST_CASE("random sequences reach a stateful child in order", "[batched]") {
     std::mt19937 random(seed);
     const ManualExecutor executor({.seed = seed, .order = galley::TaskOrder::shuffled});
     const auto log = std::make_shared<BatchLog>();
-    const auto graph = batched(executor, logged(log, stateful),
-                               {.max_rows = 1 + random() % 6, .caller_runs = galley::CallerRuns::never},
-                               SizeOrDelay{1 + random() % 6, 1ms * static_cast<int>(random() % 2)});
+    const auto graph =
+        batched(executor, logged(log, stateful),
+                {.max_rows = 1 + random() % 6, .caller_runs = galley::CallerRuns::never},
+                SizeOrDelay{1 + random() % 6, 1ms * static_cast<int>(random() % 2)});
     std::vector<std::unique_ptr<IntEar>> ears;
     std::map<Key, std::vector<int>> wanted;
     int next = 0;

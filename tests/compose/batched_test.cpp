@@ -13,9 +13,9 @@
 
 #include <support/catch.hpp>
 
-using galley::batched;
 using galley::Batch;
 using galley::BatchContext;
+using galley::batched;
 using galley::BatchOptions;
 using galley::CallerRuns;
 using galley::Error;
@@ -268,7 +268,8 @@ TEST_CASE("preferred sizes are the sizes of the batches", "[batched]") {
 TEST_CASE("a batcher within a batcher answers as one", "[batched]") {
   const ManualExecutor executor;
   const auto log = std::make_shared<BatchLog>();
-  const auto graph = batched(executor, batched(executor, logged(log)) | batched(executor, logged(log)));
+  const auto graph =
+      batched(executor, batched(executor, logged(log)) | batched(executor, logged(log)));
   std::vector<IntEar> ears(4);
   for (int i = 0; i < 4; ++i) graph.submit(i, {}, ears[static_cast<std::size_t>(i)].listen());
   CHECK(graph.serve(9) == Result<int>(900));

@@ -12,8 +12,8 @@
 
 #include <support/catch.hpp>
 
-using galley::batched;
 using galley::BatchContext;
+using galley::batched;
 using galley::BatchOptions;
 using galley::CallerRuns;
 using galley::Context;
@@ -79,14 +79,16 @@ TEST_CASE("rows bound to different versions share no batch", "[batched]") {
 TEST_CASE("all rows of a request that is split see one version", "[batched]") {
   const ManualExecutor executor;
   for (const BatchOptions& options :
-       {BatchOptions{.max_rows = 2}, BatchOptions{.max_rows = 2, .caller_runs = CallerRuns::never}}) {
+       {BatchOptions{.max_rows = 2},
+        BatchOptions{.max_rows = 2, .caller_runs = CallerRuns::never}}) {
     const auto slotted = galley::slot("slot", adds(100));
     int batches = 0;
     const auto publishing = galley::map_batch("publishing", [&](const Rows<int>& rows) {
       if (++batches == 2) REQUIRE(slotted.publisher.publish(adds(200)).has_value());
       return rows;
     });
-    const auto graph = batched(executor, publishing | slotted.servable, options, SizeOrDelay{2, 0ns});
+    const auto graph =
+        batched(executor, publishing | slotted.servable, options, SizeOrDelay{2, 0ns});
     const Outcomes<int> outcomes = graph.serve_rows(Rows<int>{1, 2, 3, 4, 5, 6});
     REQUIRE(outcomes.all_ok());
     for (int i = 0; i < 6; ++i) CHECK(*outcomes[static_cast<std::size_t>(i)] == 101 + i);

@@ -69,8 +69,8 @@ TEST_CASE("batched graphs keep the contract, whatever the policy", "[contract]")
   const auto later = Servable("later", [](int n, Completion<int> done) { done(n * 2); });
   const galley::BatchOptions two{.max_rows = 2, .caller_runs = galley::CallerRuns::never};
   const auto drive = [&] { executor.run_all(); };
-  for (const auto& child : {plus, later | plus, galley::on(executor, plus),
-                            galley::slot("slot", plus).servable}) {
+  for (const auto& child :
+       {plus, later | plus, galley::on(executor, plus), galley::slot("slot", plus).servable}) {
     for (const auto& options : {galley::BatchOptions(), two}) {
       for (const auto& graph :
            {galley::batched(executor, child, options),

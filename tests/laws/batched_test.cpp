@@ -1,7 +1,7 @@
 // Law 3 for batchers: whatever the policy and the order of tasks, the answers are the graph's own.
-#include <laws/graphs.hpp>
-
 #include <support/batching.hpp>
+
+#include <laws/graphs.hpp>
 
 #include <chrono>
 #include <cstdint>
@@ -109,10 +109,9 @@ TEST_CASE("rows that expire or are stopped in a batcher answer so, and the other
       REQUIRE(asked.ear.heard.size() == asked.rows.size());
       for (std::size_t r = 0; r < asked.rows.size(); ++r) {
         const auto got = asked.ear.heard[r];
-        const bool given_up =
-            (stops[i].stop_requested() && got.status() == Status::cancelled) ||
-            (hurried[i] && (got.status() == Status::deadline_exceeded ||
-                            got.status() == Status::resource_exhausted));
+        const bool given_up = (stops[i].stop_requested() && got.status() == Status::cancelled) ||
+                              (hurried[i] && (got.status() == Status::deadline_exceeded ||
+                                              got.status() == Status::resource_exhausted));
         REQUIRE((given_up || agrees(got, graph.reference(asked.rows[r]))));
       }
     }

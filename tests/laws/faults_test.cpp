@@ -48,11 +48,13 @@ Servable<int, int> faulty_graph(int shape, const ManualExecutor& executor,
       return galley::slot("slot", galley::slot("inner", now | now).servable | now).servable;
     default: {
       // Batched, of all joints: at once, behind an executor, and split in two.
-      const galley::BatchOptions halves{
-          .max_rows = 2,
-          .caller_runs = shape % 2 == 0 ? galley::CallerRuns::never : galley::CallerRuns::when_idle};
+      const galley::BatchOptions halves{.max_rows = 2,
+                                        .caller_runs = shape % 2 == 0
+                                                           ? galley::CallerRuns::never
+                                                           : galley::CallerRuns::when_idle};
       const int way = (shape - unbatched) % batchings;
-      return batched_by(way, executor, now | on(later), shape < unbatched + batchings ? galley::BatchOptions() : halves) |
+      return batched_by(way, executor, now | on(later),
+                        shape < unbatched + batchings ? galley::BatchOptions() : halves) |
              batched_by(way, executor, later, halves);
     }
   }

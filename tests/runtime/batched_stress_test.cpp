@@ -121,13 +121,13 @@ void ask(const Servable<int, int>& graph, const Executor& executor, Ledger& ledg
         ledger.request(id, rows, graph.serve_rows(rows, context, {.keys = keys}), stop, late);
         break;
       default:
-        graph.submit_rows(rows, context,
-                          galley::BatchCompletion<int>(
-                              n,
-                              [&ledger, id, rows, stop, late](Outcomes<int> outcomes) {
-                                ledger.request(id, rows, outcomes, stop, late);
-                              }),
-                          {.keys = keys});
+        graph.submit_rows(
+            rows, context,
+            galley::BatchCompletion<int>(n,
+                                         [&ledger, id, rows, stop, late](Outcomes<int> outcomes) {
+                                           ledger.request(id, rows, outcomes, stop, late);
+                                         }),
+            {.keys = keys});
     }
     if (stop && random() % 2 == 0) stops.back().request_stop();
     if (stops.size() > 8) {
@@ -178,16 +178,16 @@ void round(const std::vector<Policy>& policies, std::size_t workers, std::size_t
   {
     ThreadPool pool{{.workers = workers}};
     const Executor executor = pool;
-    std::optional graph = batched(
-        executor,
-        galley::map("first", [](int n) { return n; }) |
-            Servable<int, int>("model",
-                               [child = model(running, most, 3)](const Batch<int>& rows,
-                                                                 const galley::BatchContext& c) {
-                                 return child.serve_batch(rows, c);
-                               },
-                               {.stateful = stateful}),
-        {.max_rows = 8}, policies[0]);
+    std::optional graph =
+        batched(executor,
+                galley::map("first", [](int n) { return n; }) |
+                    Servable<int, int>("model",
+                                       [child = model(running, most, 3)](
+                                           const Batch<int>& rows, const galley::BatchContext& c) {
+                                         return child.serve_batch(rows, c);
+                                       },
+                                       {.stateful = stateful}),
+                {.max_rows = 8}, policies[0]);
     std::thread meddler([&, copy = *graph] { meddle(copy, policies, go_on); });
     std::vector<std::thread> callers;
     for (std::size_t t = 0; t < threads; ++t) {
@@ -262,7 +262,8 @@ TEST_CASE("callers who only serve all get their answers, whoever runs their batc
   }
 }
 
-TEST_CASE("completions that serve never hang, however few the workers", "[batched][runtime][soak]") {
+TEST_CASE("completions that serve never hang, however few the workers",
+          "[batched][runtime][soak]") {
   for (const std::size_t workers : {1U, 2U, 3U}) {
     for (const bool stateful : {false, true}) {
       CAPTURE(workers, stateful);

@@ -42,7 +42,8 @@ class BatchedNode {
   Outcomes<Out> serve(const NodeHeader& node, const Batch<In>& batch,
                       const BatchContext& context) const {
     if (state_->enter_inline()) return state_->serve_inline(batch, context);
-    if (state_->runs_beneath()) [[unlikely]] return state_->serve_above(batch, context);
+    if (state_->runs_beneath()) [[unlikely]]
+      return state_->serve_above(batch, context);
     return serve_by_waiting<In, Out, Mode>(
         node, batch, context,
         [this](Rows<In>&& rows, const BatchContext& owned, Frame& frame,

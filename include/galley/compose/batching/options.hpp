@@ -56,7 +56,7 @@ struct BatchStatistics {
   std::uint64_t expired = 0;    ///< Rows dropped because of their deadline.
   std::uint64_t cancelled = 0;  ///< Rows taken out of the queue by a stop.
   std::size_t queued_rows = 0;  ///< Now.
-  Duration queue_time = {};     ///< Until the first row went, of the requests that were timed.
+  Duration queue_time = {};     ///< Until a request's first row went, where timed.
   std::uint64_t queue_timed = 0;
   Duration compute_time = {};  ///< Of all batches the executor ran, in all.
 

@@ -108,7 +108,8 @@ template <class In, class Out, BatchPolicy Policy>
 Outcomes<Out> Batcher<In, Out, Policy>::ask(const Batch<In>& batch, const BatchContext& context) {
   const std::size_t rows = batch.size();
   Outcomes<Out> outcomes = child_.serve_batch(batch, context);
-  if (outcomes.answers(rows)) [[likely]] return outcomes;
+  if (outcomes.answers(rows)) [[likely]]
+    return outcomes;
   return Outcomes<Out>::failed(rows, within(child_.name(), miscounted(outcomes.size(), rows)));
 }
 

@@ -93,8 +93,7 @@ auto Batcher<In, Out, Policy>::runner_for(const Bucket& bucket) -> Runner* {
   if (timer_.posted) {
     const TimePoint now = time_now();
     const BatchDecision decision = decide(bucket, now, Looks());
-    if (decision.act == BatchDecision::Act::wait &&
-        look_again(now, decision) >= timer_.due_at) {
+    if (decision.act == BatchDecision::Act::wait && look_again(now, decision) >= timer_.due_at) {
       return nullptr;
     }
   }
