@@ -9,6 +9,7 @@
 #include <memory>
 #include <optional>
 #include <utility>
+#include <vector>
 
 #include <support/catch.hpp>
 
@@ -74,6 +75,22 @@ TEST_CASE("rows bound to different versions share no batch", "[batched]") {
     const bool has_second = std::count(batch.begin(), batch.end(), 4) != 0;
     CHECK_FALSE((has_first && has_second));
   }
+}
+
+TEST_CASE("requests bound to the same versions share batches, however many they are",
+          "[batched]") {
+  const ManualExecutor executor;
+  const auto log = std::make_shared<BatchLog>();
+  const auto slotted = galley::slot("slot", adds(100));
+  const auto graph = batched(executor, logged(log) | slotted.servable);
+  std::vector<IntEar> ears(100);
+  for (int i = 0; i < 100; ++i) submit_pinned(graph, {i}, ears[static_cast<std::size_t>(i)]);
+  REQUIRE(slotted.publisher.publish(adds(200)).has_value());
+  executor.run_ready();
+  for (int i = 0; i < 100; ++i) CHECK(ears[static_cast<std::size_t>(i)].value() == 10 * i + 100);
+  CHECK(log->batches.size() < 20);
+  ears.clear();
+  CHECK(slotted.publisher.status().retired == 0);
 }
 
 TEST_CASE("all rows of a request that is split see one version", "[batched]") {

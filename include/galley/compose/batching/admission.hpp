@@ -9,7 +9,9 @@ template <class In, class Out, BatchPolicy Policy>
 void Batcher<In, Out, Policy>::submit(Rows<In>&& rows, const BatchContext& context, Frame& frame,
                                       BatchCompletion<Out>&& done) {
   const std::size_t row_bytes = RowKind<In>::bytes(rows);
-  const Kind kind{RowKind<In>::of(rows), !context.keys().empty(), context.pins()};
+  const Pins* const pins = context.pins();
+  const Kind kind{RowKind<In>::of(rows), !context.keys().empty(), pins != nullptr,
+                  pins != nullptr ? pins->stamp() : 0};
   Request& request = frame.template make<Request>(std::move(rows), context, frame, std::move(done));
   request.row_bytes = row_bytes;
   const std::stop_token& stop = context.context().stop;

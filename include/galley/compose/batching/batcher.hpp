@@ -73,7 +73,8 @@ class Batcher : public std::enable_shared_from_this<Batcher<In, Out, Policy>> {
   struct Kind {
     RowKind<In> rows = {};
     bool keys = false;
-    const Pins* pins = nullptr;
+    bool pinned = false;
+    std::uint64_t versions = 0;  // their stamp
     friend bool operator==(const Kind&, const Kind&) = default;
   };
   struct Bucket : BucketBase {
