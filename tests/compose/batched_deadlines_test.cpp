@@ -1,5 +1,6 @@
 // Rows that are refused, late, hopeless or given up.
 #include <galley/compose/pipeline.hpp>
+#include <galley/testing/task_probe.hpp>
 
 #include <support/batching.hpp>
 
@@ -307,6 +308,23 @@ TEST_CASE("a stop while the rows run is seen at the next joint", "[batched]") {
   executor.run_ready();
   CHECK(stopped.status() == Status::cancelled);
   CHECK(other.value() == 2);
+}
+
+TEST_CASE("a caller who waits hears of a stop, a deadline and a shutdown at once", "[batched]") {
+  const auto log = std::make_shared<BatchLog>();
+  const ManualExecutor executor;
+  const auto graph = batched(executor, logged(log), always_queued, SizeOrDelay{8, 50ms});
+  std::stop_source stop;
+  galley::TaskProbe stops([&] { stop.request_stop(); });
+  REQUIRE(galley::Executor(executor).post(stops));
+  CHECK(graph.serve(1, {.stop = stop.get_token()}).status() == Status::cancelled);
+  const auto before = executor.now();
+  galley::TimedTaskProbe shuts([&] { executor.shutdown(); });
+  REQUIRE(galley::Executor(executor).post_at(shuts, (before + 5ms).at));
+  CHECK(graph.serve(2).status() == Status::unavailable);
+  CHECK(executor.now() == before + 5ms);
+  CHECK(graph.serve(3).status() == Status::unavailable);
+  CHECK(log->batches.empty());
 }
 
 TEST_CASE("whoever hears of a stop may drop the graph", "[batched]") {

@@ -294,6 +294,7 @@ TEST_CASE("options that contradict each other, and servables that cannot be batc
   CHECK(why({.max_kinds = 0}).find("max_kinds") != std::string::npos);
   CHECK(why({.max_rows = 9, .max_queued_rows = 8}).find("max_queued_rows") != std::string::npos);
   CHECK(why({.ageing = -1ns}).find("ageing") != std::string::npos);
+  CHECK(why({.max_running = 1U << 16U}).find("max_running: expected at most") != std::string::npos);
   CHECK(why({}, {.row_independent = false}).find("neighbours") != std::string::npos);
   CHECK(log->batches.empty());
   const auto graph = batched(executor, logged(log));

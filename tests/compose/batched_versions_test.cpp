@@ -77,8 +77,7 @@ TEST_CASE("rows bound to different versions share no batch", "[batched]") {
   }
 }
 
-TEST_CASE("requests bound to the same versions share batches, however many they are",
-          "[batched]") {
+TEST_CASE("requests bound to the same versions share batches, however many they are", "[batched]") {
   const ManualExecutor executor;
   const auto log = std::make_shared<BatchLog>();
   const auto slotted = galley::slot("slot", adds(100));

@@ -110,6 +110,11 @@ inline Result<void> check_batchable(const NodeTraits& traits, const BatchOptions
   }
   if (options.max_rows == 0) return refused("options.max_rows: expected at least 1, got 0");
   if (options.max_kinds == 0) return refused("options.max_kinds: expected at least 1, got 0");
+  constexpr std::size_t most_running = 65535;
+  if (options.max_running > most_running) {
+    return refused("options.max_running: expected at most " + std::to_string(most_running) +
+                   ", got " + std::to_string(options.max_running));
+  }
   if (options.max_queued_rows < options.max_rows) {
     return refused("options.max_queued_rows: expected at least max_rows, " +
                    std::to_string(options.max_rows) + ", got " +
