@@ -1,13 +1,17 @@
 // The servables' contract suite: on graphs that keep it and on servables that break it.
+#include <galley/compose/batched.hpp>
 #include <galley/compose/map.hpp>
 #include <galley/compose/on.hpp>
 #include <galley/compose/pipeline.hpp>
 #include <galley/core/slot.hpp>
+#include <galley/policy/batch/preferred_sizes.hpp>
+#include <galley/policy/batch/size_or_delay.hpp>
 #include <galley/testing/contracts/servable.hpp>
 #include <galley/testing/manual_executor.hpp>
 
 #include <support/rows.hpp>
 
+#include <chrono>
 #include <memory>
 #include <string>
 #include <vector>
@@ -56,6 +60,33 @@ TEST_CASE("graphs keep the contract, inline and asynchronous", "[contract]") {
   const std::vector<support::Particle> particles{{1, 1}, {2, 2}};
   const auto move = galley::map("move", [](const support::Particle& p) { return p.x + 1; });
   CHECK(all(check_servable<support::Particle, float>(move, particles)) == "");
+}
+
+TEST_CASE("batched graphs keep the contract, whatever the policy", "[contract]") {
+  using namespace std::chrono_literals;
+  const ManualExecutor executor;
+  const auto plus = refuses_three();
+  const auto later = Servable("later", [](int n, Completion<int> done) { done(n * 2); });
+  const galley::BatchOptions two{.max_rows = 2, .caller_runs = galley::CallerRuns::never};
+  const auto drive = [&] { executor.run_all(); };
+  for (const auto& child :
+       {plus, later | plus, galley::on(executor, plus), galley::slot("slot", plus).servable}) {
+    for (const auto& options : {galley::BatchOptions(), two}) {
+      for (const auto& graph :
+           {galley::batched(executor, child, options),
+            galley::batched(executor, child, options, galley::LearnedCap{.max_yields = 0}),
+            galley::batched(executor, child, options, galley::SizeOrDelay{3, 1ms}),
+            galley::batched(executor, child, options, galley::PreferredSizes{{2, 4}, 1ms}),
+            later | galley::batched(executor, child, options) | later}) {
+        CAPTURE(graph.name(), options.max_rows);
+        CHECK(all(check_servable<int, int>(graph, samples, {}, drive)) == "");
+      }
+    }
+  }
+  const std::vector<support::Particle> particles{{1, 1}, {2, 2}};
+  const auto move = galley::map("move", [](const support::Particle& p) { return p.x + 1; });
+  CHECK(all(check_servable<support::Particle, float>(galley::batched(executor, move), particles, {},
+                                                     drive)) == "");
 }
 
 TEST_CASE("a servable whose rows depend on each other is found out", "[contract]") {

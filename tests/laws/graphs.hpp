@@ -1,13 +1,18 @@
 // Random graphs over numbers, each beside what it must answer, row by row.
 #pragma once
 
+#include <galley/compose/batched.hpp>
 #include <galley/compose/map.hpp>
 #include <galley/compose/on.hpp>
 #include <galley/compose/pipeline.hpp>
 #include <galley/core/servable.hpp>
 #include <galley/core/slot.hpp>
+#include <galley/policy/batch/preferred_sizes.hpp>
+#include <galley/policy/batch/size_or_delay.hpp>
 #include <galley/testing/manual_executor.hpp>
 
+#include <chrono>
+#include <cstddef>
 #include <functional>
 #include <random>
 #include <stdexcept>
@@ -36,7 +41,29 @@ struct Graph {
   Reference reference;
 };
 
-/// Draws graphs of maps, whole-batch maps, later answers, executors, slots and pipelines.
+/// How many ways of batching there are.
+inline constexpr int batchings = 5;
+
+/// `inner`, batched in the nth way. Some of them wait on the executor's clock.
+inline Servable<int, int> batched_by(int nth, const galley::Executor& executor,
+                                     const Servable<int, int>& inner,
+                                     const galley::BatchOptions& options = {}) {
+  using namespace std::chrono_literals;
+  switch (nth) {
+    case 0:
+      return galley::batched(executor, inner, options);
+    case 1:
+      return galley::batched(executor, inner, options, galley::LearnedCap{.max_yields = 0});
+    case 2:
+      return galley::batched(executor, inner, options, galley::SizeOrDelay{5, 1ms});
+    case 3:
+      return galley::batched(executor, inner, options, galley::PreferredSizes{{2, 3}, 1ms});
+    default:
+      return galley::batched(executor, inner, options, galley::SizeOrDelay{.max_rows = 1});
+  }
+}
+
+/// Draws graphs of maps, whole-batch maps, later answers, executors, batchers, slots and pipelines.
 class GraphMaker {
  public:
   GraphMaker(unsigned seed, galley::Executor executor)
@@ -52,7 +79,7 @@ class GraphMaker {
 
   /// A graph of at most about 2^depth stages.
   Graph graph(int depth) {
-    switch (depth > 0 ? number(8) : 0) {
+    switch (depth > 0 ? number(9) : 0) {
       case 1:
       case 2:
       case 3:
@@ -68,9 +95,21 @@ class GraphMaker {
         Graph inner = graph(depth - 1);
         return {slotted(inner.servable), inner.reference};
       }
+      case 7: {
+        Graph inner = graph(depth - 1);
+        return {batched_by(number(batchings), executor_, inner.servable, options()),
+                inner.reference};
+      }
       default:
         return leaf();
     }
+  }
+
+  galley::BatchOptions options() {
+    galley::BatchOptions drawn;
+    drawn.max_rows = static_cast<std::size_t>(1 + number(9));
+    if (number(2) == 0) drawn.caller_runs = galley::CallerRuns::never;
+    return drawn;
   }
 
   static Reference then(Reference a, Reference b) {

@@ -40,7 +40,7 @@ Heard submitted(const ManualExecutor& executor, const Servable<int, int>& servab
                          ++heard.answers;
                          heard.outcomes = std::move(outcomes);
                        }));
-  executor.run_ready();
+  executor.run_all();
   return heard;
 }
 
@@ -78,7 +78,7 @@ TEST_CASE("serve, submit and futures give the same answers, each row once", "[la
     auto all = galley::submit_rows_future(graph.servable, rows);
     std::vector<std::future<Result<int>>> each;
     for (int n : rows) each.push_back(galley::submit_future(graph.servable, n));
-    executor.run_ready();
+    executor.run_all();
     REQUIRE(first_wrong(rows, all.get(), graph.reference) == -1);
     for (std::size_t i = 0; i < rows.size(); ++i) {
       REQUIRE(agrees(each[i].get(), graph.reference(rows[i])));

@@ -42,6 +42,8 @@ class BatchedNode {
   Outcomes<Out> serve(const NodeHeader& node, const Batch<In>& batch,
                       const BatchContext& context) const {
     if (state_->enter_inline()) return state_->serve_inline(batch, context);
+    if (state_->runs_beneath()) [[unlikely]]
+      return state_->serve_above(batch, context);
     return serve_by_waiting<In, Out, Mode>(
         node, batch, context,
         [this](Rows<In>&& rows, const BatchContext& owned, Frame& frame,
@@ -49,6 +51,7 @@ class BatchedNode {
           state_->submit(std::move(rows), owned, frame, std::move(done));
         },
         [this](Event& event, const Instant& deadline) {
+          state_->before_waiting();
           return state_->executor().wait(event, deadline);
         });
   }

@@ -9,7 +9,9 @@ template <class In, class Out, BatchPolicy Policy>
 void Batcher<In, Out, Policy>::submit(Rows<In>&& rows, const BatchContext& context, Frame& frame,
                                       BatchCompletion<Out>&& done) {
   const std::size_t row_bytes = RowKind<In>::bytes(rows);
-  const Kind kind{RowKind<In>::of(rows), !context.keys().empty(), context.pins()};
+  const Pins* const pins = context.pins();
+  const Kind kind{RowKind<In>::of(rows), !context.keys().empty(), pins != nullptr,
+                  pins != nullptr ? pins->stamp() : 0};
   Request& request = frame.template make<Request>(std::move(rows), context, frame, std::move(done));
   request.row_bytes = row_bytes;
   const std::stop_token& stop = context.context().stop;
@@ -45,6 +47,7 @@ void Batcher<In, Out, Policy>::submit(Rows<In>&& rows, const BatchContext& conte
 template <class In, class Out, BatchPolicy Policy>
 std::optional<Error> Batcher<In, Out, Policy>::refusal(const Request& request) {
   if (request.stopped) return Error(Status::cancelled, "a stop was requested");
+  if (over_) return Error(Status::unavailable, "the executor was shut down");
   if (!admits_) return Error(Status::unavailable, "draining: no more requests are taken");
   if (queued_rows_ + request.rows > options_.max_queued_rows) {
     return Error(Status::resource_exhausted, std::to_string(queued_rows_) +
@@ -113,6 +116,7 @@ void Batcher<In, Out, Policy>::enqueue(Request& request, Bucket& bucket, std::in
   request.number = ++arrivals_;
   bucket.used = arrivals_;
   Lane& lane = bucket.lane_of(priority);
+  if (needs_time() && request.since == TimePoint()) request.since = time_now();
   if (bucket.lanes.size() > 1) note_time(request, bucket);
   lane.insert(request);
   bucket.rows += request.rows;
@@ -134,11 +138,37 @@ void Batcher<In, Out, Policy>::note_time(Request& request, Bucket& bucket) {
   }
 }
 
+/// What queues waits for nothing any more.
+template <class In, class Out, BatchPolicy Policy>
+void Batcher<In, Out, Policy>::flush() {
+  for (const auto& bucket : buckets_) {
+    for (const auto& lane : bucket->lanes) {
+      for (Queued* one = lane->first; one != nullptr; one = one->next) {
+        if (!std::exchange(one->flushed, true)) ++bucket->flushed;
+      }
+    }
+  }
+}
+
+/// What queues untimed counts from now.
+template <class In, class Out, BatchPolicy Policy>
+void Batcher<In, Out, Policy>::note_times() {
+  const TimePoint now = time_now();
+  for (const auto& bucket : buckets_) {
+    for (const auto& lane : bucket->lanes) {
+      for (Queued* one = lane->first; one != nullptr; one = one->next) {
+        if (one->since == TimePoint()) one->since = now;
+      }
+    }
+  }
+}
+
 /// Takes what is left of a request out of the queue.
 template <class In, class Out, BatchPolicy Policy>
 void Batcher<In, Out, Policy>::dequeue(Request& request, Bucket& bucket) {
   const std::size_t rows = request.left();
   request.lane->remove(request);
+  if (std::exchange(request.flushed, false)) --bucket.flushed;
   bucket.rows -= rows;
   queued_rows_ -= rows;
   queued_bytes_ -= rows * request.row_bytes;
@@ -204,10 +234,12 @@ void Batcher<In, Out, Policy>::drop_late(Bucket& bucket, TimePoint now,
   }
 }
 
-/// Answers everything that queues. Gives the lock up.
+/// The executor takes no more tasks: everything that queues is answered, after `answers`, and what
+/// comes later is refused. Gives the lock up.
 template <class In, class Out, BatchPolicy Policy>
-void Batcher<In, Out, Policy>::fail_all(Lock& lock, const Error& error) {
-  std::vector<Answer<Out>> answers;
+void Batcher<In, Out, Policy>::close(Lock& lock, std::vector<Answer<Out>> answers) {
+  const Error error(Status::unavailable, child_.name() + ": the executor was shut down");
+  over_ = true;
   std::vector<Request*> dead;
   for (const auto& bucket : buckets_) {
     while (Queued* first = most_urgent(*bucket, TimePoint(), Duration::zero())) {

@@ -5,11 +5,13 @@
 #include <galley/compose/batching/request.hpp>
 #include <galley/compose/batching/slots.hpp>
 #include <galley/core/node.hpp>
+#include <galley/core/pins.hpp>
 #include <galley/core/servable.hpp>
 #include <galley/policy/batch_mode.hpp>
 
 #include <algorithm>
 #include <atomic>
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <limits>
@@ -52,6 +54,13 @@ class Batcher : public std::enable_shared_from_this<Batcher<In, Out, Policy>> {
     return caller_runs_.load(std::memory_order_relaxed) && slots_.enter_inline();
   }
   Outcomes<Out> serve_inline(const Batch<In>& batch, const BatchContext& context);
+  /// True for a caller above a batch of this batcher that waits for something: it must not wait for
+  /// another, since their places may all lie beneath callers like it. It is answered by
+  /// `serve_above`.
+  bool runs_beneath() const noexcept { return RunsHere::has(this); }
+  Outcomes<Out> serve_above(const Batch<In>& batch, const BatchContext& context);
+  /// For a caller of `serve` whose rows queue, before it waits for them.
+  void before_waiting();
 
   void describe(Description& description) const;
   Result<void> control(ControlRequest& request);
@@ -64,7 +73,8 @@ class Batcher : public std::enable_shared_from_this<Batcher<In, Out, Policy>> {
   struct Kind {
     RowKind<In> rows = {};
     bool keys = false;
-    const Pins* pins = nullptr;
+    bool pinned = false;
+    std::uint64_t versions = 0;  // their stamp
     friend bool operator==(const Kind&, const Kind&) = default;
   };
   struct Bucket : BucketBase {
@@ -90,8 +100,12 @@ class Batcher : public std::enable_shared_from_this<Batcher<In, Out, Policy>> {
     // Under the lock.
     bool active = false;
     bool computing = false;
+    bool answering = false;
     bool stolen = false;  // answered by a shutdown
     std::vector<Part> parts;
+    TimePoint taken_at = {};           // the zero time where nobody asks for it
+    const Pins* bound = nullptr;       // what the first part was bound to before
+    std::shared_ptr<const Pins> pins;  // what requests are bound to that this batch splits
     Looks looks;
   };
 
@@ -111,6 +125,10 @@ class Batcher : public std::enable_shared_from_this<Batcher<In, Out, Policy>> {
     BatchDecision decision = {};
   };
 
+  void let_callers_run() noexcept {
+    caller_runs_.store(admits_ && trial_.mode().caller_runs, std::memory_order_relaxed);
+  }
+
   // ---- batching/admission.hpp: entering and leaving the queue
   std::optional<Error> refusal(const Request& request);
   std::optional<Error> too_late(const Request& request, const Bucket& bucket) const;
@@ -118,8 +136,10 @@ class Batcher : public std::enable_shared_from_this<Batcher<In, Out, Policy>> {
   void enqueue(Request& request, Bucket& bucket, std::int32_t priority);
   void note_time(Request& request, Bucket& bucket);
   void dequeue(Request& request, Bucket& bucket);
+  void flush();
+  void note_times();
   static void cancel(void* batcher, Request& request) noexcept;
-  void fail_all(Lock& lock, const Error& error);
+  void close(Lock& lock, std::vector<Answer<Out>> answers = {});
   void drop_late(Bucket& bucket, TimePoint now, std::vector<Answer<Out>>& answers,
                  std::vector<Request*>& dead);
 
@@ -133,21 +153,30 @@ class Batcher : public std::enable_shared_from_this<Batcher<In, Out, Policy>> {
   Runner* runner_to_wake();
   Runner* runner_for(const Bucket& bucket);
   void wake(Runner* runner);
+  void answers_begin(Runner& runner);
+  void answers_given(Runner& runner);
   void finish(Runner& runner);
   void overdue(Runner& runner);
   void abandon(Runner& runner);
   void arm(Lock& lock, TimePoint due);
+  /// When to look again: a policy may wait for ever, a timer should not.
+  static TimePoint look_again(TimePoint now, const BatchDecision& decision) {
+    return now + std::min<Duration>(decision.wait, std::chrono::hours(1));
+  }
 
   // ---- batching/take.hpp: which rows go
   void take(Runner& runner, Bucket& bucket, std::size_t rows);
+  bool is_of_other_versions(const Runner& runner, const Request& request) const;
+  std::shared_ptr<const Pins> pins_of_now() const;
   std::size_t takeable(const Request& request, std::vector<Key>& seen, std::vector<Key>& blocked);
-  void take_in_sequence(Runner& runner, Bucket& bucket, std::size_t rows);
+  Bucket& take_in_sequence(Runner& runner, Bucket& bucket, std::size_t rows);
   void take_part(Runner& runner, Bucket& bucket, Request& request, std::size_t count);
 
   // ---- batching/run.hpp: computing and answering
   bool run_batch(Runner& runner);
   void yield_for(Runner& runner, Bucket& bucket, Lock& lock);
   void note_window(TimePoint now);
+  Outcomes<Out> ask(const Batch<In>& batch, const BatchContext& context);
   Outcomes<Out> compute(Runner& runner, Bucket& bucket);
   void deliver(Runner& runner, Bucket& bucket, Outcomes<Out> outcomes, TimePoint start);
   Outcomes<Out> serve_in_slices(const Batch<In>& batch, const BatchContext& context);
@@ -156,6 +185,7 @@ class Batcher : public std::enable_shared_from_this<Batcher<In, Out, Policy>> {
   const Executor executor_;
   const Servable<In, Out> child_;
   const bool stateful_;
+  const bool versioned_;
   Slots slots_;
   // Copies of what is under the lock, for who does not take it. Relaxed: each stands alone.
   std::atomic<bool> caller_runs_;
@@ -168,12 +198,12 @@ class Batcher : public std::enable_shared_from_this<Batcher<In, Out, Policy>> {
   std::vector<std::unique_ptr<Bucket>> buckets_;
   std::vector<std::unique_ptr<Runner>> runners_;
   Timer timer_;
-  std::size_t looking_ = 0;  // active runners that hold no batch
+  std::size_t looking_ = 0;    // active runners that hold no batch
+  std::size_t answering_ = 0;  // of these, those that give answers first
   std::size_t queued_rows_ = 0;
   std::size_t queued_bytes_ = 0;
   std::size_t deadlines_ = 0;  // queued requests that have one
   std::uint64_t arrivals_ = 0;
-  std::uint64_t flush_until_ = 0;  // requests before this number wait for nothing
   std::uint64_t batches_ = 0;
   std::uint64_t late_ = 0;  // rows found hopeless
 
@@ -184,6 +214,7 @@ class Batcher : public std::enable_shared_from_this<Batcher<In, Out, Policy>> {
   std::uint64_t window_inline_ = 0;  // callers' runs before it
   bool window_contended_ = false;
   bool admits_ = true;
+  bool over_ = false;  // the executor was shut down
   bool arming_ = false;
   TimePoint wanted_ = TimePoint::max();
   CostTable first_costs_;     // what a new bucket begins with
@@ -198,6 +229,7 @@ Batcher<In, Out, Policy>::Batcher(Executor executor, Servable<In, Out> child,
     : executor_(std::move(executor)),
       child_(std::move(child)),
       stateful_(child_.traits().stateful),
+      versioned_(child_.traits().versioned),
       slots_(stateful_                  ? 1
              : options.max_running == 0 ? std::max<std::size_t>(1, executor_.concurrency())
                                         : options.max_running),
@@ -225,16 +257,15 @@ template <class In, class Out, BatchPolicy Policy>
 Result<void> Batcher<In, Out, Policy>::control(ControlRequest& request) {
   if (auto* set = request.as<SetBatchOptions>()) {
     GALLEY_TRY(check_batchable(child_.traits(), set->options));
-    const Lock lock(mutex_);
-    if (options_.caller_runs != set->options.caller_runs) {
-      trial_ = ModeTrial(set->options.caller_runs == CallerRuns::when_idle);
-      caller_runs_.store(trial_.mode().caller_runs, std::memory_order_relaxed);
-    }
-    options_ = set->options;
-    return {};
   }
   Lock lock(mutex_);
-  if (auto* statistics = request.as<BatchStatistics>()) {
+  if (auto* set = request.as<SetBatchOptions>()) {
+    if (options_.caller_runs != set->options.caller_runs) {
+      trial_ = ModeTrial(set->options.caller_runs == CallerRuns::when_idle);
+    }
+    options_ = set->options;
+    let_callers_run();
+  } else if (auto* statistics = request.as<BatchStatistics>()) {
     *statistics = statistics_;
     statistics->inline_runs = slots_.inline_runs();
     statistics->queued_rows = queued_rows_;
@@ -243,8 +274,10 @@ Result<void> Batcher<In, Out, Policy>::control(ControlRequest& request) {
   } else if (auto* put = request.as<SetBatchPolicy<Policy>>()) {
     policy_ = put->policy;
     policy_waits_.store(policy_.max_wait() > Duration::zero(), std::memory_order_relaxed);
+    if (needs_time()) note_times();
   } else if (auto* drain = request.as<DrainBatches>()) {
     admits_ = drain->admit == DrainBatches::Admit::all;
+    let_callers_run();
     drain->left = queued_rows_;
     for (const auto& runner : runners_) {
       if (!runner->computing) continue;
@@ -260,7 +293,7 @@ Result<void> Batcher<In, Out, Policy>::control(ControlRequest& request) {
     return Error(Status::unimplemented, "a batched servable does not know the request " +
                                             std::string(request.type_name()));
   } else {
-    flush_until_ = arrivals_ + 1;
+    flush();
   }
   Runner* const runner = runner_to_wake();  // a change may let a batch go
   lock.unlock();

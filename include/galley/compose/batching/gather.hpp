@@ -96,13 +96,19 @@ class Gathered {
     }
   }
   void clear() {
-    rows_.clear();
+    if constexpr (std::same_as<T, bool>) {
+      rows_ = Rows<bool>();
+    } else {
+      rows_.clear();
+    }
     if constexpr (!rows_are_references<T>) whole_ = Rows<T>();
   }
 
  private:
   struct Nothing {};
-  std::conditional_t<rows_are_references<T>, std::vector<T>, std::vector<Rows<T>>> rows_;
+  // Side by side, which a vector of bool is not.
+  using Side = std::conditional_t<std::same_as<T, bool>, Rows<bool>, std::vector<T>>;
+  std::conditional_t<rows_are_references<T>, Side, std::vector<Rows<T>>> rows_;
   [[no_unique_address]] std::conditional_t<rows_are_references<T>, Nothing, Rows<T>> whole_;
 };
 

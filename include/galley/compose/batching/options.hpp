@@ -56,7 +56,7 @@ struct BatchStatistics {
   std::uint64_t expired = 0;    ///< Rows dropped because of their deadline.
   std::uint64_t cancelled = 0;  ///< Rows taken out of the queue by a stop.
   std::size_t queued_rows = 0;  ///< Now.
-  Duration queue_time = {};     ///< Of the requests that were timed, in all.
+  Duration queue_time = {};     ///< Until a request's first row went, where timed.
   std::uint64_t queue_timed = 0;
   Duration compute_time = {};  ///< Of all batches the executor ran, in all.
 
@@ -110,6 +110,11 @@ inline Result<void> check_batchable(const NodeTraits& traits, const BatchOptions
   }
   if (options.max_rows == 0) return refused("options.max_rows: expected at least 1, got 0");
   if (options.max_kinds == 0) return refused("options.max_kinds: expected at least 1, got 0");
+  constexpr std::size_t most_running = 65535;
+  if (options.max_running > most_running) {
+    return refused("options.max_running: expected at most " + std::to_string(most_running) +
+                   ", got " + std::to_string(options.max_running));
+  }
   if (options.max_queued_rows < options.max_rows) {
     return refused("options.max_queued_rows: expected at least max_rows, " +
                    std::to_string(options.max_rows) + ", got " +

@@ -29,6 +29,7 @@ struct Queued {
   std::uint64_t number = 0;  ///< In the order of arrival.
   Instant deadline = {};
   TimePoint since = {};  ///< When it came, where anybody asks for that.
+  bool flushed = false;  ///< It waits for nothing but its turn.
 
   std::size_t left() const noexcept { return rows - taken; }
 };
@@ -63,6 +64,7 @@ struct Lane {
 struct BucketBase {
   std::vector<std::unique_ptr<Lane>> lanes;  ///< The highest priority first.
   std::size_t rows = 0;                      ///< That wait.
+  std::size_t flushed = 0;                   ///< Requests that were.
   CostTable costs = {};
   std::uint64_t used = 0;  ///< The number of the last request that came here.
 

@@ -6,9 +6,11 @@
 #include <galley/core/completion.hpp>
 #include <galley/core/context.hpp>
 #include <galley/core/frame.hpp>
+#include <galley/core/pins.hpp>
 
 #include <algorithm>
 #include <cstddef>
+#include <memory>
 #include <optional>
 #include <span>
 #include <stop_token>
@@ -73,6 +75,12 @@ struct BatchRequest : Queued {
   /// answer.
   const BatchContext& context() const noexcept { return context_; }
 
+  /// Binds it to these versions: before it is split.
+  void bind(std::shared_ptr<const Pins> pins) noexcept {
+    pins_ = std::move(pins);
+    context_ = context_.pinned(pins_);
+  }
+
   Rows<In> values;
   FrameRef frame;
   BatchCompletion<Out> done;
@@ -87,6 +95,7 @@ struct BatchRequest : Queued {
  private:
   std::optional<OwnedBatchContext> copy_;  // where the frame does not hold the context itself
   BatchContext context_;
+  std::shared_ptr<const Pins> pins_;  // of a request that was split
 };
 
 /// Some rows of a request, in a batch.

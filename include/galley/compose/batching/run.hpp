@@ -28,7 +28,7 @@ void Batcher<In, Out, Policy>::note_window(TimePoint now) {
   trial_.observe({.rows = window_rows_ + inline_runs - window_inline_,
                   .took = took,
                   .contended = window_contended_ && took < longest});
-  caller_runs_.store(trial_.mode().caller_runs, std::memory_order_relaxed);
+  let_callers_run();
   window_start_ = now;
   window_rows_ = 0;
   window_inline_ = inline_runs;
@@ -43,10 +43,15 @@ bool Batcher<In, Out, Policy>::run_batch(Runner& runner) {
   Bucket* bucket = nullptr;
   Lock lock(mutex_);
   runner.looks = Looks();
+  answers_given(runner);
   for (;;) {
     const TimePoint now = looks_at_time() ? time_now() : TimePoint();
     if (deadlines_ != 0) {
       for (const auto& one : buckets_) drop_late(*one, now, late, dead);
+      if (!late.empty()) {  // answered before a place is taken: who hears it may serve
+        bucket = nullptr;
+        break;
+      }
     }
     const Choice choice = choose(now, runner.looks);
     bucket = choice.bucket;
@@ -56,21 +61,26 @@ bool Batcher<In, Out, Policy>::run_batch(Runner& runner) {
       continue;
     }
     if (choice.decision.act == BatchDecision::Act::wait) {
-      arm(lock, now + choice.decision.wait);
+      arm(lock, look_again(now, choice.decision));
       bucket = nullptr;
     } else if (!slots_.enter()) {
       bucket = nullptr;  // taken by callers; the first of them to leave sends a worker
     } else {
+      runner.taken_at = now;
+      // A policy of a host's own may ask for what there is not.
+      const std::size_t rows = std::clamp<std::size_t>(choice.decision.rows, 1, options_.max_rows);
       if (stateful_) {
-        take_in_sequence(runner, *bucket, choice.decision.rows);
+        bucket = &take_in_sequence(runner, *bucket, rows);
       } else {
-        take(runner, *bucket, choice.decision.rows);
+        take(runner, *bucket, rows);
       }
+      runner.pins = nullptr;  // the requests have them
       ++statistics_.closed[static_cast<std::size_t>(choice.decision.reason)];
     }
     break;
   }
   Runner* other = nullptr;
+  if (!late.empty()) answers_begin(runner);
   if (bucket != nullptr) {
     ++batches_;
     ++bucket->running;
@@ -86,9 +96,21 @@ bool Batcher<In, Out, Policy>::run_batch(Runner& runner) {
   for (Answer<Out>& answer : late) answer.done(std::move(answer.outcomes));
   if (bucket == nullptr) return !late.empty();
   const TimePoint start = time_now();
+  std::optional<RunsHere> here(std::in_place, this);
   Outcomes<Out> outcomes = compute(runner, *bucket);
+  here.reset();
   deliver(runner, *bucket, std::move(outcomes), start);
   return true;
+}
+
+/// What the child answers to a batch: as many outcomes as it has rows, whatever the child does.
+template <class In, class Out, BatchPolicy Policy>
+Outcomes<Out> Batcher<In, Out, Policy>::ask(const Batch<In>& batch, const BatchContext& context) {
+  const std::size_t rows = batch.size();
+  Outcomes<Out> outcomes = child_.serve_batch(batch, context);
+  if (outcomes.answers(rows)) [[likely]]
+    return outcomes;
+  return Outcomes<Out>::failed(rows, within(child_.name(), miscounted(outcomes.size(), rows)));
 }
 
 template <class In, class Out, BatchPolicy Policy>
@@ -96,14 +118,16 @@ Outcomes<Out> Batcher<In, Out, Policy>::compute(Runner& runner, Bucket& bucket) 
   const std::vector<Part>& parts = runner.parts;
   if (parts.size() == 1 && parts.front().is_whole()) {
     Request& request = *parts.front().request;
-    return child_.serve_batch(Batch<In>::last_use(request.values), request.context());
+    return ask(Batch<In>::last_use(request.values), request.context());
   }
-  const BatchContext first = parts.front().request->context();
+  const std::shared_ptr<const Pins>* pins = nullptr;  // of one request at least, if of any
   runner.context.clear();
   std::size_t rows = 0;
   for (const Part& part : parts) {
     rows += part.count;
-    runner.context.add(part.request->context(), part.first, part.count);
+    const BatchContext own = part.request->context();
+    runner.context.add(own, part.first, part.count);
+    if (own.pins() != nullptr) pins = own.shared_pins();
   }
   Batch<In> batch;
   if (parts.size() == 1) {
@@ -116,10 +140,9 @@ Outcomes<Out> Batcher<In, Out, Policy>::compute(Runner& runner, Bucket& bucket) 
     }
     batch = runner.gathered.batch();
   }
-  Outcomes<Out> outcomes = child_.serve_batch(batch, runner.context.view(first.shared_pins()));
+  Outcomes<Out> outcomes = ask(batch, runner.context.view(pins));
   runner.gathered.clear();
-  if (outcomes.answers(rows)) return outcomes;
-  return Outcomes<Out>::failed(rows, within(child_.name(), miscounted(outcomes.size(), rows)));
+  return outcomes;
 }
 
 /// Hands each request its outcomes, with no lock held.
@@ -135,6 +158,7 @@ void Batcher<In, Out, Policy>::deliver(Runner& runner, Bucket& bucket, Outcomes<
   const bool stolen = std::exchange(runner.stolen, false);
   runner.computing = false;
   ++looking_;
+  answers_begin(runner);
   --bucket.running;
   const std::size_t rows = outcomes.size();
   statistics_.compute_time += took;
@@ -175,6 +199,7 @@ Outcomes<Out> Batcher<In, Out, Policy>::serve_inline(const Batch<In>& batch,
                                                      const BatchContext& context) {
   constexpr std::uint64_t timed_every = 16;
   const bool timed = batch.size() > 1 || slots_.inline_runs() % timed_every == 0;
+  const RunsHere here(this);
   Outcomes<Out> outcomes =
       timed ? serve_in_slices(batch, context) : child_.serve_batch(batch, context);
   if (slots_.leave_inline()) [[unlikely]] {
@@ -185,6 +210,24 @@ Outcomes<Out> Batcher<In, Out, Policy>::serve_inline(const Batch<In>& batch,
     wake(runner);
   }
   return outcomes;
+}
+
+/// The batch of a caller above another that waits: at once, the place of that one being idle. Of a
+/// stateful servable only one may run.
+template <class In, class Out, BatchPolicy Policy>
+Outcomes<Out> Batcher<In, Out, Policy>::serve_above(const Batch<In>& batch,
+                                                    const BatchContext& context) {
+  const auto failed = [&](Status status, const char* why) {
+    return Outcomes<Out>::failed(batch.size(), Error(status, child_.name() + ": " + why));
+  };
+  if (stateful_) {
+    return failed(Status::failed_precondition, "the batch that runs waits beneath this call");
+  }
+  {
+    const Lock lock(mutex_);
+    if (!admits_) return failed(Status::unavailable, "draining: no more requests are taken");
+  }
+  return serve_in_slices(batch, context);
 }
 
 /// How many of the last `rows` rows of a caller's batch go next.
@@ -202,7 +245,20 @@ std::size_t Batcher<In, Out, Policy>::next_slice(const Batch<In>& batch, std::si
   view.number = ++batches_;
   view.costs = &bucket->costs;
   const BatchDecision decision = policy_.decide(view);
-  return decision.act == BatchDecision::Act::close ? decision.rows : most;
+  if (decision.act != BatchDecision::Act::close) return most;
+  return std::clamp<std::size_t>(decision.rows, 1, most);
+}
+
+/// How many of `count` rows from row `first` on come before one whose key is among them.
+inline std::size_t rows_of_other_keys(std::span<const Key> keys, std::size_t first,
+                                      std::size_t count) {
+  if (keys.empty()) return count;
+  const auto begin = keys.begin() + static_cast<std::ptrdiff_t>(first);
+  for (std::size_t i = 1; i < count; ++i) {
+    const auto key = begin + static_cast<std::ptrdiff_t>(i);
+    if (std::find(begin, key, *key) != key) return i;
+  }
+  return count;
 }
 
 /// A caller's batch in slices that the policy would close, each timed.
@@ -212,20 +268,24 @@ template <class In, class Out, BatchPolicy Policy>
   const Kind kind{RowKind<In>::of(batch)};
   std::vector<Outcomes<Out>> pieces;
   MergedContext part;
+  std::shared_ptr<const Pins> pins = context.pins() != nullptr ? *context.shared_pins() : nullptr;
   Lock lock(mutex_);
   for (std::size_t first = 0; first < batch.size();) {
-    const std::size_t count = next_slice(batch, batch.size() - first);
+    std::size_t count = next_slice(batch, batch.size() - first);
+    if (stateful_) count = rows_of_other_keys(context.keys(), first, count);
     lock.unlock();
     const bool whole = count == batch.size();
     part.clear();
     if (!whole) part.add(context, first, count);
+    if (!whole && versioned_ && pins == nullptr) pins = pins_of_now();  // one version for all
     const TimePoint start = time_now();
     Outcomes<Out> outcomes =
-        whole ? child_.serve_batch(batch, context)
-              : child_.serve_batch(batch.slice(first, count), part.view(context.shared_pins()));
+        whole ? ask(batch, context)
+              : ask(batch.slice(first, count), part.view(pins != nullptr ? &pins : nullptr));
     const TimePoint end = time_now();
     lock.lock();
     Bucket* const bucket = bucket_of(kind);
+    if (bucket != nullptr) latest_ = bucket;
     if (bucket != nullptr && outcomes.all_ok()) bucket->costs.observe(count, end - start);
     window_rows_ += first == 0 ? count - 1 : count;  // the run itself counts for one
     note_window(end);

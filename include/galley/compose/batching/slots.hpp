@@ -4,6 +4,7 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <utility>
 
 namespace galley::inline v1::detail {
 
@@ -64,6 +65,31 @@ class Slots {
   const std::uint64_t places_;
   std::atomic<std::uint64_t> state_{0};  // inline runs ever, and what runs now in the low 16 bits
   std::atomic<std::size_t> queued_{0};   // rows
+};
+
+/// The batches that run on this thread, the innermost first. A worker that waits in one runs other
+/// tasks above it; where those serve the same batcher, they would wait for a place that lies
+/// beneath them.
+class RunsHere {
+ public:
+  explicit RunsHere(const void* batcher) noexcept
+      : batcher_(batcher), beneath_(std::exchange(innermost_, this)) {}
+  ~RunsHere() { innermost_ = beneath_; }
+  RunsHere(const RunsHere&) = delete;
+  RunsHere& operator=(const RunsHere&) = delete;
+
+  static bool has(const void* batcher) noexcept {
+    for (const RunsHere* run = innermost_; run != nullptr; run = run->beneath_) {
+      if (run->batcher_ == batcher) return true;
+    }
+    return false;
+  }
+
+ private:
+  static inline constinit thread_local const RunsHere* innermost_ = nullptr;
+
+  const void* batcher_;
+  const RunsHere* beneath_;
 };
 
 }  // namespace galley::inline v1::detail

@@ -8,10 +8,44 @@ namespace galley::inline v1::detail {
 /// Rows larger than this are not gathered: copying them costs more than a call of their own.
 inline constexpr std::size_t too_large_to_gather = std::size_t{1} << 20U;
 
+/// The versions that are current now.
+template <class In, class Out, BatchPolicy Policy>
+std::shared_ptr<const Pins> Batcher<In, Out, Policy>::pins_of_now() const {
+  auto pins = std::make_shared<Pins>();
+  child_.node().table->pin(child_.node(), *pins);
+  return pins;
+}
+
+/// True where rows of the request may not go along: they, or those that are taken already, are
+/// bound to versions.
+template <class In, class Out, BatchPolicy Policy>
+bool Batcher<In, Out, Policy>::is_of_other_versions(const Runner& runner,
+                                                    const Request& request) const {
+  if (!versioned_ || runner.parts.empty()) return false;
+  const Pins* const bound = request.context().pins();
+  if (bound == runner.bound) return false;
+  return bound == nullptr || runner.bound == nullptr || bound->stamp() != runner.bound->stamp();
+}
+
 template <class In, class Out, BatchPolicy Policy>
 void Batcher<In, Out, Policy>::take_part(Runner& runner, Bucket& bucket, Request& request,
                                          std::size_t count) {
   const auto rows = static_cast<RowIndex>(count);
+  if (versioned_) {
+    const Pins* const bound = request.context().pins();
+    if (runner.parts.empty()) {
+      runner.bound = bound;
+      runner.pins = nullptr;
+    }
+    if (bound == nullptr && count != request.left()) {  // all its parts are to see one version
+      if (runner.pins == nullptr) runner.pins = pins_of_now();
+      request.bind(runner.pins);
+    }
+  }
+  if (request.taken == 0 && request.since != TimePoint() && runner.taken_at >= request.since) {
+    statistics_.queue_time += runner.taken_at - request.since;
+    ++statistics_.queue_timed;
+  }
   runner.parts.push_back({&request, request.taken, rows});
   ++request.running;
   if (count == request.left()) {
@@ -38,6 +72,7 @@ void Batcher<In, Out, Policy>::take(Runner& runner, Bucket& bucket, std::size_t 
     auto& request = static_cast<Request&>(*first);
     const bool large = request.row_bytes > too_large_to_gather;
     if (large && !runner.parts.empty()) return;
+    if (is_of_other_versions(runner, request)) return;
     const std::size_t count = std::min(rows, request.left());
     take_part(runner, bucket, request, count);
     rows -= count;
@@ -66,24 +101,43 @@ std::size_t Batcher<In, Out, Policy>::takeable(const Request& request, std::vect
 }
 
 /// The same of a stateful servable: of each key one row at most, and none before an earlier one of
-/// its key.
+/// its key, whatever its kind. Where all rows of `bucket` wait for such, those of the earliest
+/// request go instead; the bucket they are of.
 template <class In, class Out, BatchPolicy Policy>
-void Batcher<In, Out, Policy>::take_in_sequence(Runner& runner, Bucket& bucket, std::size_t rows) {
-  std::vector<Request*> waiting;
-  for (const auto& lane : bucket.lanes) {
-    for (Queued* one = lane->first; one != nullptr; one = one->next) {
-      waiting.push_back(static_cast<Request*>(one));
+auto Batcher<In, Out, Policy>::take_in_sequence(Runner& runner, Bucket& bucket, std::size_t rows)
+    -> Bucket& {
+  struct Waiting {
+    Request* request;
+    Bucket* bucket;
+  };
+  std::vector<Waiting> waiting;
+  for (const auto& one : buckets_) {
+    for (const auto& lane : one->lanes) {
+      for (Queued* queued = lane->first; queued != nullptr; queued = queued->next) {
+        waiting.push_back({static_cast<Request*>(queued), one.get()});
+      }
     }
   }
-  std::sort(waiting.begin(), waiting.end(),
-            [](const Request* a, const Request* b) { return a->number < b->number; });
-  std::vector<Key> seen;
-  std::vector<Key> blocked;
-  for (Request* request : waiting) {
-    const std::size_t count = std::min(rows, takeable(*request, seen, blocked));
-    if (count != 0) take_part(runner, bucket, *request, count);
-    rows -= count;
-    if (rows == 0) return;
+  std::sort(waiting.begin(), waiting.end(), [](const Waiting& a, const Waiting& b) {
+    return a.request->number < b.request->number;
+  });
+  for (Bucket* from = &bucket;; from = waiting.front().bucket) {
+    std::vector<Key> seen;
+    std::vector<Key> blocked;
+    for (const Waiting& one : waiting) {
+      if (one.bucket != from || is_of_other_versions(runner, *one.request)) {
+        const auto keys = one.request->context().keys();
+        if (!keys.empty()) {
+          blocked.insert(blocked.end(), keys.begin() + one.request->taken, keys.end());
+        }
+        continue;
+      }
+      const std::size_t count = std::min(rows, takeable(*one.request, seen, blocked));
+      if (count != 0) take_part(runner, *from, *one.request, count);
+      rows -= count;
+      if (rows == 0) break;
+    }
+    if (!runner.parts.empty()) return *from;
   }
 }
 

@@ -16,10 +16,14 @@ BatchView Batcher<In, Out, Policy>::view_of(const Bucket& bucket, TimePoint now,
   view.yielding_pays = trial_.mode().yields;
   view.number = batches_;
   view.costs = &bucket.costs;
+  // The first to go need not be the first that came; that matters while the batch may yet wait.
+  const bool all = needs_time() && bucket.rows < options_.max_rows;
   for (const auto& lane : bucket.lanes) {
     const Queued* const first = lane->first;
     if (first == nullptr) continue;
-    if (first->since != TimePoint()) view.oldest = std::max(view.oldest, now - first->since);
+    for (const Queued* one = first; one != nullptr; one = all ? one->next : nullptr) {
+      if (one->since != TimePoint()) view.oldest = std::max(view.oldest, now - one->since);
+    }
     if (first->deadline.is_never()) continue;
     view.slack = std::min(view.slack, first->deadline.at - first->deadline.clock.now());
   }
@@ -29,11 +33,8 @@ BatchView Batcher<In, Out, Policy>::view_of(const Bucket& bucket, TimePoint now,
 template <class In, class Out, BatchPolicy Policy>
 BatchDecision Batcher<In, Out, Policy>::decide(const Bucket& bucket, TimePoint now,
                                                const Looks& looks) const {
-  if (flush_until_ != 0) {
-    for (const auto& lane : bucket.lanes) {
-      if (lane->first == nullptr || lane->first->number >= flush_until_) continue;
-      return BatchDecision::close(std::min(bucket.rows, options_.max_rows), CloseReason::flush);
-    }
+  if (bucket.flushed != 0) {
+    return BatchDecision::close(std::min(bucket.rows, options_.max_rows), CloseReason::flush);
   }
   return policy_.decide(view_of(bucket, now, looks));
 }
@@ -92,7 +93,7 @@ auto Batcher<In, Out, Policy>::runner_for(const Bucket& bucket) -> Runner* {
   if (timer_.posted) {
     const TimePoint now = time_now();
     const BatchDecision decision = decide(bucket, now, Looks());
-    if (decision.act == BatchDecision::Act::wait && now + decision.wait >= timer_.due_at) {
+    if (decision.act == BatchDecision::Act::wait && look_again(now, decision) >= timer_.due_at) {
       return nullptr;
     }
   }
@@ -124,14 +125,48 @@ void Batcher<In, Out, Policy>::Runner::dispatch(Task& task, Call call) noexcept 
   }
 }
 
+/// From here to `answers_given` a runner gives answers. Who hears one may serve, and so wait above
+/// the runner, which does not look at the queue meanwhile.
+template <class In, class Out, BatchPolicy Policy>
+void Batcher<In, Out, Policy>::answers_begin(Runner& runner) {
+  runner.answering = true;
+  ++answering_;
+}
+
+template <class In, class Out, BatchPolicy Policy>
+void Batcher<In, Out, Policy>::answers_given(Runner& runner) {
+  if (std::exchange(runner.answering, false)) --answering_;
+}
+
+/// Sees to it that somebody looks at the queue who does not lie beneath this call.
+template <class In, class Out, BatchPolicy Policy>
+void Batcher<In, Out, Policy>::before_waiting() {
+  if (Worker::current() == nullptr) return;  // no runner lies beneath
+  Lock lock(mutex_);
+  if (looking_ != answering_ || queued_rows_ == 0 || slots_.all_taken()) return;
+  auto idle = std::find_if(runners_.begin(), runners_.end(),
+                           [](const auto& runner) { return !runner->active; });
+  if (idle == runners_.end()) {
+    idle = runners_.insert(runners_.end(), std::make_unique<Runner>(*this));
+  }
+  Runner* const runner = idle->get();
+  runner->active = true;
+  ++looking_;
+  lock.unlock();
+  wake(runner);
+}
+
 /// Ends a runner's turn: it goes on later where there is something to do, and is idle otherwise.
 template <class In, class Out, BatchPolicy Policy>
 void Batcher<In, Out, Policy>::finish(Runner& runner) {
   Lock lock(mutex_);
+  answers_given(runner);
   bool again = false;
   if (queued_rows_ != 0 && !slots_.all_taken()) {
-    const Choice choice = choose(looks_at_time() ? time_now() : TimePoint(), Looks());
-    again = choice.decision.act != BatchDecision::Act::wait || !timer_.posted;
+    const TimePoint now = looks_at_time() ? time_now() : TimePoint();
+    const BatchDecision decision = choose(now, Looks()).decision;
+    again = decision.act != BatchDecision::Act::wait || !timer_.posted ||
+            look_again(now, decision) < timer_.due_at;
   }
   if (again) {
     lock.unlock();
@@ -151,24 +186,24 @@ void Batcher<In, Out, Policy>::abandon(Runner& runner) {
   runner.active = false;
   --looking_;
   const std::shared_ptr<Batcher> keep = std::move(runner.keep);
-  fail_all(lock, Error(Status::unavailable, child_.name() + ": the executor was shut down"));
+  close(lock);
 }
 
-/// The executor was shut down while a batch runs: its rows are answered now.
+/// The executor was shut down while a batch runs: its rows are answered now, and what queues.
 template <class In, class Out, BatchPolicy Policy>
 void Batcher<In, Out, Policy>::overdue(Runner& runner) {
   const Error error(Status::unavailable,
                     child_.name() + ": the executor was shut down while this was running");
   std::vector<Answer<Out>> answers;
   Lock lock(mutex_);
-  if (!runner.computing || runner.stolen) return;
-  runner.stolen = true;
-  for (const Part& part : runner.parts) {
-    auto answer = part.request->add(part.first, Outcomes<Out>::failed(part.count, error));
-    if (answer.has_value()) answers.push_back(*std::move(answer));
+  if (runner.computing && !runner.stolen) {
+    runner.stolen = true;
+    for (const Part& part : runner.parts) {
+      auto answer = part.request->add(part.first, Outcomes<Out>::failed(part.count, error));
+      if (answer.has_value()) answers.push_back(*std::move(answer));
+    }
   }
-  lock.unlock();
-  for (Answer<Out>& answer : answers) answer.done(std::move(answer.outcomes));
+  close(lock, std::move(answers));
 }
 
 template <class In, class Out, BatchPolicy Policy>
@@ -180,10 +215,7 @@ void Batcher<In, Out, Policy>::Timer::dispatch(Task& task, Task::Call call) noex
   timer.posted = false;
   timer.due_at = self.wanted_ = TimePoint::max();
   const std::shared_ptr<Batcher> keep = std::move(timer.keep);
-  if (call == Task::Call::abandon) {
-    return self.fail_all(
-        lock, Error(Status::unavailable, self.child_.name() + ": the executor was shut down"));
-  }
+  if (call == Task::Call::abandon) return self.close(lock);
   Runner* const runner = self.runner_to_wake();
   lock.unlock();
   self.wake(runner);
