@@ -227,16 +227,24 @@ TEST_CASE("rows that are not expected in time are kept where the options say so"
   CHECK(slow.log->batches == Batches{{2}, {1}});
 }
 
-TEST_CASE("one hopeless row in sixteen is computed all the same", "[batched]") {
+TEST_CASE("hopeless rows are dropped down to the last of the queue, so that costs are learned anew",
+          "[batched]") {
   Slow slow;
-  std::vector<IntEar> ears(32);
-  for (int i = 0; i < 32; ++i) {
-    slow.graph.submit(i, slow.within(15ms), ears[static_cast<std::size_t>(i)].listen());
-    slow.executor.pass(10ms);
-    slow.executor.run_ready();
-  }
-  CHECK(slow.log->batches.size() == 2);
-  for (const IntEar& ear : ears) CHECK(ear.answers == 1);
+  IntEar first, second, last, passed;
+  slow.graph.submit(1, slow.within(15ms), first.listen());
+  slow.graph.submit(2, slow.within(15ms), second.listen());
+  slow.graph.submit(3, slow.within(15ms), last.listen());
+  slow.executor.pass(10ms);
+  slow.executor.run_ready();
+  CHECK(first.status() == Status::deadline_exceeded);
+  CHECK(second.status() == Status::deadline_exceeded);
+  CHECK(last.value() == 30);
+  CHECK(slow.log->batches == Batches{{3}});
+  slow.graph.submit(4, slow.within(15ms), passed.listen());
+  slow.executor.pass(20ms);
+  slow.executor.run_ready();
+  CHECK(passed.status() == Status::deadline_exceeded);
+  CHECK(slow.log->batches == Batches{{3}});
 }
 
 TEST_CASE("a request that is stopped already is not taken", "[batched]") {

@@ -159,7 +159,7 @@ TEST_CASE("the last answer may drop the graph from inside its completion", "[bat
 }
 
 TEST_CASE("a queued request may be the last to know its executor", "[batched]") {
-  std::optional<ManualExecutor> executor(std::in_place);
+  auto executor = std::make_unique<ManualExecutor>();
   const auto alive = std::make_shared<int>(0);
   IntEar queued, waiting;
   {

@@ -203,8 +203,9 @@ void Batcher<In, Out, Policy>::cancel(void* batcher, Request& request) noexcept 
   if (answer.has_value()) answer->done(std::move(answer->outcomes));
 }
 
-/// Drops the requests at the head of a bucket that can no longer be in time. One hopeless row in
-/// sixteen is computed all the same: what is known of its cost may be out of date.
+/// Drops the requests at the head of a bucket that can no longer be in time. The last request of
+/// the queue is computed as long as its deadline has not passed: what is known of costs may be out
+/// of date, and nobody behind it is kept waiting.
 template <class In, class Out, BatchPolicy Policy>
 void Batcher<In, Out, Policy>::drop_late(Bucket& bucket, TimePoint now,
                                          std::vector<Answer<Out>>& answers,
@@ -217,7 +218,7 @@ void Batcher<In, Out, Policy>::drop_late(Bucket& bucket, TimePoint now,
     const std::size_t rows = std::min(bucket.rows, best == 0 ? options_.max_rows : best);
     const bool passed = slack <= Duration::zero();
     const bool hopeless = options_.infeasible == Infeasible::drop && slack < bucket.costs.p95(rows);
-    if (!passed && (!hopeless || ++late_ % 16 == 0)) return;
+    if (!passed && (!hopeless || bucket.rows == request.left())) return;
     const std::size_t left = request.left();
     const RowIndex at = request.taken;
     statistics_.expired += left;

@@ -205,7 +205,6 @@ class Batcher : public std::enable_shared_from_this<Batcher<In, Out, Policy>> {
   std::size_t deadlines_ = 0;  // queued requests that have one
   std::uint64_t arrivals_ = 0;
   std::uint64_t batches_ = 0;
-  std::uint64_t late_ = 0;  // rows found hopeless
 
   // The window of time that is being measured.
   ModeTrial trial_;
