@@ -143,6 +143,23 @@ TEST_CASE("a graph that is dropped while its rows wait for a timer goes after th
   CHECK(executor.timers() == 0);
 }
 
+TEST_CASE("a timer that is not needed any more does not keep the graph for long", "[batched]") {
+  const ManualExecutor executor;
+  const auto alive = std::make_shared<int>(0);
+  IntEar one, two;
+  {
+    const auto graph = batched(executor, galley::map("m", [alive](int n) { return n; }), {},
+                               SizeOrDelay{2, galley::Duration::max()});
+    graph.submit(1, {}, one.listen());
+    executor.run_ready();
+    graph.submit(2, {}, two.listen());
+  }
+  executor.run_ready();
+  CHECK(two.value() == 2);
+  executor.advance(1s);
+  CHECK(alive.use_count() == 1);
+}
+
 TEST_CASE("the last answer may drop the graph from inside its completion", "[batched]") {
   const ManualExecutor executor;
   const auto alive = std::make_shared<int>(0);

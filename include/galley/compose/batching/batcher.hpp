@@ -159,9 +159,9 @@ class Batcher : public std::enable_shared_from_this<Batcher<In, Out, Policy>> {
   void overdue(Runner& runner);
   void abandon(Runner& runner);
   void arm(Lock& lock, TimePoint due);
-  /// When to look again: a policy may wait for ever, a timer should not.
+  /// When to look again: a policy may wait for ever; a timer should not, since it keeps this alive.
   static TimePoint look_again(TimePoint now, const BatchDecision& decision) {
-    return now + std::min<Duration>(decision.wait, std::chrono::hours(1));
+    return now + std::min<Duration>(decision.wait, std::chrono::seconds(1));
   }
 
   // ---- batching/take.hpp: which rows go
