@@ -231,10 +231,10 @@ TEST_CASE("hopeless rows are dropped down to the last of the queue, so that cost
           "[batched]") {
   Slow slow;
   IntEar first, second, last, passed;
-  slow.graph.submit(1, slow.within(15ms), first.listen());
-  slow.graph.submit(2, slow.within(15ms), second.listen());
-  slow.graph.submit(3, slow.within(15ms), last.listen());
-  slow.executor.pass(10ms);
+  slow.graph.submit(1, slow.within(45ms), first.listen());
+  slow.graph.submit(2, slow.within(45ms), second.listen());
+  slow.graph.submit(3, slow.within(45ms), last.listen());
+  slow.executor.pass(37ms);
   slow.executor.run_ready();
   CHECK(first.status() == Status::deadline_exceeded);
   CHECK(second.status() == Status::deadline_exceeded);
