@@ -60,13 +60,20 @@ class TimedTask : public Task {
 /// A flag that one thread sets once and another waits for.
 ///
 /// Threads  thread-safe, one waiting thread at a time. Destroy it only after a wait saw it set:
-///          `set` and `nudge` hold the lock until they are done with the event.
+///          `set` and `nudge` hold the lock until they are done with the event, and the thread they
+///          wake has to wait for that. Not so where whoever calls them keeps the event.
 class Event {
  public:
+  /// Who sees to it that the event is there until `set` and `nudge` have returned.
+  enum class Kept : std::uint8_t { by_waiting, by_caller };
+
+  Event() = default;
+  explicit Event(Kept kept) noexcept : kept_(kept) {}
+
   void set() {
-    const std::lock_guard lock(mutex_);
+    std::unique_lock lock(mutex_);
     set_ = true;
-    changed_.notify_all();
+    wake(lock);
   }
   bool is_set() const {
     const std::lock_guard lock(mutex_);
@@ -93,9 +100,9 @@ class Event {
   /// Wakes the thread that is in `wait_nudged`, or will be next, without setting the event: how an
   /// executor brings new work to a worker that sleeps on the event it waits for.
   void nudge() {
-    const std::lock_guard lock(mutex_);
+    std::unique_lock lock(mutex_);
     nudged_ = true;
-    changed_.notify_all();
+    wake(lock);
   }
   /// Waits until set, nudged or until the steady clock reaches `limit`. Takes the nudge; true where
   /// there was one.
@@ -120,8 +127,14 @@ class Event {
   }
 
  private:
+  void wake(std::unique_lock<std::mutex>& lock) {
+    if (kept_ == Kept::by_caller) lock.unlock();
+    changed_.notify_one();
+  }
+
   mutable std::mutex mutex_;
   std::condition_variable changed_;
+  const Kept kept_ = Kept::by_waiting;
   bool set_ = false;
   bool nudged_ = false;
 };
