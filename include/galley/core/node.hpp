@@ -338,8 +338,8 @@ inline bool visit_node(const NodeHeader& node, std::string_view path,
 }  // namespace detail
 
 /// Sees to it that the rows are in memory of their own, fit to outlive the call: a batch type that
-/// may borrow memory says how with a member `owned()`, and with `is_owned()` that there is nothing to
-/// do (`RowBatch`).
+/// may borrow memory says how with a member `owned()`, and with `is_owned()` that there is nothing
+/// to do (`RowBatch`).
 template <class T>
 Result<void> make_owned(Rows<T>& rows) {
   if constexpr (requires { rows.is_owned(); }) {

@@ -21,20 +21,21 @@ struct BatchMode {
 
 /// Chooses by the rows a second that each mode gave.
 ///
-/// No mode is always right. Where cores are short, a woken worker preempts the threads that were
-/// about to submit, and runs small batches; yielding to them first gives larger ones. Where a core
-/// is free, the same yield takes time from the worker. A caller that runs its own row saves a
-/// hand-off, and when others wait holds the model for as long as the system lets it run: the rows a
-/// second may be as many, but some wait for a time slice. Which it is depends on the model, the
-/// callers and the machine's other work, so it is measured. Without contention callers run their own
-/// batches. While there is contention, each mode in turn gets one window of time, and the best is
-/// kept, for 8 windows at first, for twice as many each time it wins again, up to 128; callers
-/// running their own has to give half as many rows again to be it.
+/// No mode is always right. Where cores are short, a woken worker preempts the threads that
+/// were about to submit, and runs small batches; yielding to them first gives larger ones.
+/// Where a core is free, the same yield takes time from the worker. A caller that runs its own
+/// row saves a hand-off, and when others wait holds the model for as long as the system lets it
+/// run: the rows a second may be as many, but some wait for a time slice. Which it is depends
+/// on the model, the callers and the machine's other work, so it is measured. Without
+/// contention callers run their own batches. While there is contention, each mode in turn gets
+/// one window of time, and the best is kept, for 8 windows at first, for twice as many each
+/// time it wins again, up to 128; callers running their own has to give half as many rows again
+/// to be it.
 ///
 /// Threads  thread-compatible
 /// Cost     O(1) a window
-/// Source   the bandit with constant step size: R. Sutton, A. Barto, Reinforcement Learning, 2nd ed.,
-///          sections 2.5 and 2.7. Differs: explores in turn and ever more rarely, not at random.
+/// Source   the bandit with constant step size: R. Sutton, A. Barto, Reinforcement Learning, 2nd
+///          ed., 2.5 and 2.7. Differs: explores in turn and ever more rarely, not at random.
 class ModeTrial {
  public:
   /// What some time of serving gave.

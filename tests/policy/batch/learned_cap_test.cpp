@@ -100,6 +100,22 @@ TEST_CASE("once in a while another size is measured again", "[batch_policy]") {
         BatchDecision::close(8, CloseReason::cap));
 }
 
+TEST_CASE("a size that may be the best is tried until it is known", "[batch_policy]") {
+  CostTable costs;
+  for (int i = 0; i < 20; ++i) costs.observe(32, microseconds(3200));
+  for (int i = 0; i < 3; ++i) costs.observe(8, microseconds(770));    // 4 % faster per row
+  for (int i = 0; i < 3; ++i) costs.observe(16, microseconds(1700));  // slower
+  BatchView view = view_of(40, costs);
+  CHECK(plain.decide(view) == BatchDecision::close(32, CloseReason::full));
+  view.number = 15;
+  CHECK(plain.decide(view) == BatchDecision::close(8, CloseReason::probe));
+  view.slack = microseconds(100);
+  CHECK(plain.decide(view) == BatchDecision::close(32, CloseReason::full));
+  for (int i = 0; i < 12; ++i) costs.observe(8, microseconds(770));
+  view.slack = Duration::max();
+  CHECK(plain.decide(view) == BatchDecision::close(8, CloseReason::cap));
+}
+
 TEST_CASE("a batch yields first where that pays and it is not full", "[batch_policy]") {
   const LearnedCap policy;
   BatchView view = view_of(2, mlp);

@@ -83,8 +83,8 @@ struct SetBatchPolicy {
 /// Closes what is queued now without waiting for more.
 struct FlushBatches {};
 
-/// Takes no more requests, which are answered `unavailable`, or takes them again; says how many rows
-/// are still to be answered.
+/// Takes no more requests, which are answered `unavailable`, or takes them again; says how many
+/// rows are still to be answered.
 struct DrainBatches {
   enum class Admit : std::uint8_t { nothing, all } admit = Admit::nothing;
   std::size_t left = 0;

@@ -10,10 +10,12 @@ namespace galley::inline v1 {
 /// Takes what is there, up to the size that is fastest per row; before it takes less, it yields to
 /// other threads where that pays. Never waits for time to pass, and has nothing to tune.
 ///
-/// *Cap.* b* = argmax b/ℓ(b) over the sizes seen. Sizes are learned from real rows: when the next
-/// power of two beyond all that were run is queued, it is tried, twice. Afterwards one batch in 128
-/// takes another power of two, so that the table does not age; but none that would make a row late,
-/// and none whose last run is not 4096 times as long ago as what a run wastes.
+/// *Cap.* b* = argmax b/ℓ(b) over the sizes seen. Sizes are learned from real rows: when the
+/// next power of two beyond all that were run is queued, it is tried, twice. Afterwards one
+/// batch in 128 takes another power of two, so that the table does not age; but none that would
+/// make a row late, and none whose last run is not 4096 times as long ago as what a run wastes.
+/// A smaller size that would be the best, but was seen too seldom to be believed, is tried in
+/// one batch of sixteen until it is.
 ///
 /// *Yield.* While that is measured to pay, a batch that is not full lets the other threads run, and
 /// again as long as each time rows come.
@@ -58,12 +60,32 @@ struct LearnedCap {
       const std::size_t next = std::min(std::bit_ceil(largest + 1), view.limit);
       if (next > largest && most >= next) return next;
     }
+    if (const std::size_t rival = rival_to_probe(view, most); rival != 0) return rival;
     if (view.number % probe_every != probe_every - 1) return 0;
     // Another power of two each time, in turn, among those there are rows for.
     std::size_t powers = 1;
     while (std::size_t{1} << powers <= most) ++powers;
     const std::size_t size = std::size_t{1} << (view.number / probe_every % powers);
     return is_due(view, size) ? size : 0;
+  }
+
+  /// A size below the best that was seen too seldom to be believed, and would be the best if
+  /// its mean were. One batch in sixteen runs such a one: little is wasted, and soon it is
+  /// known. (A larger one would make rows wait longer: no hurry.)
+  static std::size_t rival_to_probe(const BatchView& view, std::size_t most) {
+    constexpr std::uint64_t every = 16;
+    if (view.number % every != every - 1) return 0;
+    const CostTable& costs = *view.costs;
+    const std::size_t best = costs.best_size(view.limit);
+    if (best == 0) return 0;
+    for (std::size_t size = 1; size <= most && size < best; size *= 2) {
+      const std::uint64_t seen = costs.seen(size);
+      if (seen < tries || seen >= CostTable::few) continue;
+      const bool slower = costs.mean(size) * static_cast<std::int64_t>(best) >=
+                          costs.mean(best) * static_cast<std::int64_t>(size);
+      if (!slower && costs.p95(size) <= view.slack) return size;
+    }
+    return 0;
   }
 
   /// Is a run of `size` worth what it wastes?
