@@ -42,7 +42,7 @@ budget() { # budget <lines> <header or directory below include/galley>...
   done
 }
 budget 100000 galley/core
-budget 60000 galley/policy
+budget 80000 galley/policy  # <chrono>, <memory> and <string> alone are 72000
 budget 110000 galley/compose galley/testing
 budget 120000 galley/galley.hpp galley/runtime
 if [ "$with_torch" = ON ]; then

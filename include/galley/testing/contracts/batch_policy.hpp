@@ -6,7 +6,6 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <random>
 #include <string>
 #include <vector>
 
@@ -26,7 +25,7 @@ namespace detail {
 /// Draws views as a batcher might show them.
 class BatchViews {
  public:
-  explicit BatchViews(std::uint64_t seed) : random_(seed) { renew_costs(); }
+  explicit BatchViews(std::uint64_t seed) : state_(seed) { renew_costs(); }
 
   BatchView next() {
     if (below(8) == 0) renew_costs();
@@ -36,13 +35,21 @@ class BatchViews {
     view.oldest = Duration(below(2) == 0 ? 0 : static_cast<std::int64_t>(below(50'000'000)));
     if (below(3) == 0) view.slack = Duration(static_cast<std::int64_t>(below(20'000'000)) - 1000);
     view.yielding_pays = below(2) == 0;
-    view.number = random_();
+    view.number = draw();
     view.costs = &costs_;
     return view;
   }
 
  private:
-  std::size_t below(std::size_t bound) { return static_cast<std::size_t>(random_() % bound); }
+  /// SplitMix64 (G. Steele, D. Lea, C. Flood, OOPSLA 2014): the standard's engines are a heavy
+  /// header.
+  std::uint64_t draw() noexcept {
+    std::uint64_t z = state_ += 0x9e3779b97f4a7c15U;
+    z = (z ^ z >> 30U) * 0xbf58476d1ce4e5b9U;
+    z = (z ^ z >> 27U) * 0x94d049bb133111ebU;
+    return z ^ z >> 31U;
+  }
+  std::size_t below(std::size_t bound) { return static_cast<std::size_t>(draw() % bound); }
 
   void renew_costs() {
     costs_ = CostTable();
@@ -52,7 +59,7 @@ class BatchViews {
     }
   }
 
-  std::mt19937_64 random_;
+  std::uint64_t state_;
   CostTable costs_;
 };
 
