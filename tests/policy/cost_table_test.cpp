@@ -1,5 +1,7 @@
 #include <galley/policy/cost_table.hpp>
 
+#include <support/costs.hpp>
+
 #include <chrono>
 #include <random>
 
@@ -10,18 +12,7 @@ using galley::CostTable;
 using galley::Duration;
 using galley::Status;
 using std::chrono::microseconds;
-
-namespace {
-
-CostTable table_of(std::initializer_list<std::pair<std::size_t, Duration>> costs) {
-  CostTable table;
-  for (const auto& [rows, took] : costs) {
-    for (int i = 0; i < 10; ++i) table.observe(rows, took);
-  }
-  return table;
-}
-
-}  // namespace
+using support::table_of;
 
 TEST_CASE("a table that has seen nothing knows nothing", "[cost_table]") {
   const CostTable table;

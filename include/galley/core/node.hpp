@@ -8,6 +8,7 @@
 #include <galley/core/frame.hpp>
 #include <galley/core/function_ref.hpp>
 #include <galley/core/outcomes.hpp>
+#include <galley/core/owned_rows.hpp>
 #include <galley/core/result.hpp>
 #include <galley/core/traits.hpp>
 #include <galley/core/type_name.hpp>
@@ -336,31 +337,6 @@ inline bool visit_node(const NodeHeader& node, std::string_view path,
 }
 
 }  // namespace detail
-
-/// Sees to it that the rows are in memory of their own, fit to outlive the call: a batch type that
-/// may borrow memory says how with a member `owned()`, and with `is_owned()` that there is nothing
-/// to do (`RowBatch`).
-template <class T>
-Result<void> make_owned(Rows<T>& rows) {
-  if constexpr (requires { rows.is_owned(); }) {
-    if (rows.is_owned()) return {};
-  }
-  if constexpr (requires {
-                  { std::move(rows).owned() } -> std::same_as<Rows<T>>;
-                }) {
-    rows = std::move(rows).owned();
-  } else if constexpr (requires { std::move(rows).owned(); }) {
-    GALLEY_TRY(rows, std::move(rows).owned());
-  }
-  return {};
-}
-
-/// The same rows in memory of their own.
-template <class T>
-Result<Rows<T>> own_rows(Rows<T> rows) {
-  GALLEY_TRY(make_owned(rows));
-  return rows;
-}
 
 /// Answers a batch by submitting it and blocking in `wait`: how a node that answers later serves
 /// now.

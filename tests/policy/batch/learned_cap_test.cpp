@@ -1,6 +1,8 @@
 #include <galley/policy/batch/learned_cap.hpp>
 #include <galley/testing/contracts/batch_policy.hpp>
 
+#include <support/costs.hpp>
+
 #include <chrono>
 #include <utility>
 
@@ -13,16 +15,9 @@ using galley::CostTable;
 using galley::Duration;
 using galley::LearnedCap;
 using std::chrono::microseconds;
+using support::table_of;
 
 namespace {
-
-CostTable table_of(std::initializer_list<std::pair<std::size_t, Duration>> costs) {
-  CostTable table;
-  for (const auto& [rows, took] : costs) {
-    for (int i = 0; i < 10; ++i) table.observe(rows, took);
-  }
-  return table;
-}
 
 const CostTable mlp = table_of({{1, microseconds(90)},
                                 {2, microseconds(92)},
