@@ -144,7 +144,7 @@ void meddle(const Servable<int, int>& graph, const std::vector<Policy>& policies
   for (std::size_t i = 0; go_on; ++i) {
     BatchOptions options;
     options.max_rows = 1 + i % 16;
-    options.max_queued_rows = 64 << (i % 6);
+    options.max_queued_rows = std::size_t{64} << (i % 6);
     options.caller_runs = i % 3 == 0 ? CallerRuns::never : CallerRuns::when_idle;
     options.infeasible = i % 5 == 0 ? Infeasible::keep : Infeasible::drop;
     options.ageing = 1us * static_cast<int>(i % 50);
