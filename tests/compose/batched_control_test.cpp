@@ -47,7 +47,7 @@ Rows<int> counting(int n) {
 CostProfile profile_of(const Servable<int, int>& graph) {
   BatchProfile profile;
   REQUIRE(graph.control("", profile).has_value());
-  return profile.costs;
+  return profile.kinds.empty() ? CostProfile() : profile.kinds.front().costs;
 }
 
 }  // namespace
@@ -129,12 +129,19 @@ TEST_CASE("what batches cost is learned, read and set", "[batched]") {
   CHECK(learned[1].p95 == 5ms);
 
   const auto other = batched(executor, logged(log), always_queued, SizeOrDelay{4, 0ns});
-  SetBatchProfile begin{learned};
+  BatchProfile profile;
+  REQUIRE(graph.control("", profile).has_value());
+  REQUIRE(profile.kinds.size() == 1);
+  CHECK(profile.kinds[0].rows == "rows");
+  SetBatchProfile begin{profile};
   REQUIRE(other.control("", begin).has_value());
   (void)other.serve(1);
   CHECK(profile_of(other)[1] == learned[1]);
-  SetBatchProfile bad{{{.rows = 0}}};
+  SetBatchProfile bad{{{{"rows", {{.rows = 0}}}}}};
   CHECK(other.control("", bad).status() == Status::invalid_argument);
+  SetBatchProfile twice{{{{"rows", learned}, {"rows", learned}}}};
+  CHECK(other.control("", twice).status() == Status::invalid_argument);
+  CHECK(profile_of(other)[1] == learned[1]);
 }
 
 TEST_CASE("what callers run themselves is learned from, and read, too", "[batched]") {
@@ -153,9 +160,10 @@ TEST_CASE("the learned cap splits where more rows are no faster", "[batched]") {
     executor.pass(10us + 10us * static_cast<int>(batch.size() - 1) / 7);
   };
   const auto graph = batched(executor, logged(log), always_queued, LearnedCap{.probe_every = 0});
-  SetBatchProfile begin{{{.rows = 1, .mean = 10us, .p95 = 10us, .seen = 9},
-                         {.rows = 8, .mean = 20us, .p95 = 20us, .seen = 9},
-                         {.rows = 64, .mean = 200us, .p95 = 200us, .seen = 9}}};
+  SetBatchProfile begin{{{{"",
+                           {{.rows = 1, .mean = 10us, .p95 = 10us, .seen = 9},
+                            {.rows = 8, .mean = 20us, .p95 = 20us, .seen = 9},
+                            {.rows = 64, .mean = 200us, .p95 = 200us, .seen = 9}}}}}};
   REQUIRE(graph.control("", begin).has_value());
   CHECK(graph.serve_rows(counting(20)).all_ok());
   CHECK(log->sizes() == Sizes{8, 8, 4});

@@ -122,7 +122,7 @@ TEST_CASE("a deadline closes a batch that would wait longer", "[batched]") {
 
 TEST_CASE("a deadline leaves the time that a batch is known to take", "[batched]") {
   Kitchen kitchen(SizeOrDelay{8, 10ms});
-  kitchen.control(galley::SetBatchProfile{{{.rows = 1, .mean = 2ms, .p95 = 2ms, .seen = 9}}});
+  kitchen.control(galley::SetBatchProfile{{{{"", {{.rows = 1, .mean = 2ms, .p95 = 2ms, .seen = 9}}}}}});
   IntEar& urgent = kitchen.submit(1, kitchen.within(5ms));
   kitchen.executor.advance(3ms);
   CHECK(urgent.value() == 10);

@@ -158,10 +158,8 @@ void meddle(const Servable<int, int>& graph, const std::vector<Policy>& policies
     (void)graph.control("", statistics);
     galley::BatchProfile profile;
     (void)graph.control("", profile);
-    if (!profile.costs.empty()) {
-      galley::SetBatchProfile begin{profile.costs};
-      (void)graph.control("", begin);
-    }
+    galley::SetBatchProfile begin{profile};
+    (void)graph.control("", begin);
     (void)graph.describe();
     for (int n = 0; n < 20; ++n) std::this_thread::yield();
   }

@@ -96,7 +96,7 @@ inline galley::BatchStatistics statistics_of(const galley::Servable<int, int>& g
 }
 
 /// Rows always queue: no caller runs its own.
-inline constexpr galley::BatchOptions always_queued{.caller_runs = galley::CallerRuns::never};
+inline const galley::BatchOptions always_queued{.caller_runs = galley::CallerRuns::never};
 
 /// One row at a time, in the order of the queue.
 inline constexpr galley::SizeOrDelay one_by_one{.max_rows = 1};

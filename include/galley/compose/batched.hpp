@@ -41,7 +41,7 @@ class BatchedNode {
 
   Outcomes<Out> serve(const NodeHeader& node, const Batch<In>& batch,
                       const BatchContext& context) const {
-    if (state_->enter_inline()) return state_->serve_inline(batch, context);
+    if (state_->enter_inline(batch.size())) return state_->serve_inline(batch, context);
     if (state_->runs_beneath()) [[unlikely]]
       return state_->serve_above(batch, context);
     return serve_by_waiting<In, Out, Mode>(

@@ -77,7 +77,7 @@ std::optional<Error> Batcher<In, Out, Policy>::too_late(const Request& request,
     return Error(Status::deadline_exceeded, "the deadline passed before it was queued");
   }
   if (options_.infeasible == Infeasible::keep || bucket.rows == 0) return std::nullopt;
-  const std::size_t best = bucket.costs.best_size(options_.max_rows);
+  const std::size_t best = bucket.costs.best_size(limit());
   if (best == 0) return std::nullopt;
   const std::size_t batches = (bucket.rows / best) / slots_.places();
   const Duration before = static_cast<std::int64_t>(batches) * bucket.costs.mean(best);
@@ -106,7 +106,7 @@ auto Batcher<In, Out, Policy>::bucket_of(const Kind& kind) -> Bucket* {
     return nullptr;
   }
   oldest->kind = kind;
-  oldest->costs = first_costs_;
+  oldest->costs = first_costs(kind);
   return oldest;
 }
 
@@ -115,7 +115,7 @@ void Batcher<In, Out, Policy>::enqueue(Request& request, Bucket& bucket, std::in
   if (bucket.rows == 0) bucket.forget_lanes();
   request.number = ++arrivals_;
   bucket.used = arrivals_;
-  Lane& lane = bucket.lane_of(priority);
+  Lane& lane = bucket.lane_of(priority, !request.deadline.is_never());
   if (needs_time() && request.since == TimePoint()) request.since = time_now();
   if (bucket.lanes.size() > 1) note_time(request, bucket);
   lane.insert(request);
@@ -190,49 +190,56 @@ void Batcher<In, Out, Policy>::cancel(void* batcher, Request& request) noexcept 
       if (lane.get() == request.lane) bucket = one.get();
     }
   }
-  const std::size_t rows = request.left();
-  const RowIndex first = request.taken;
-  self.statistics_.cancelled += rows;
-  self.dequeue(request, *bucket);
-  request.taken = request.rows;
-  const Error error = within(self.child_.name(), Error(Status::cancelled, "a stop was requested"));
-  std::optional<Answer<Out>> answer = request.add(first, Outcomes<Out>::failed(rows, error));
-  const bool dead = answer.has_value() && request.running == 0;
+  self.statistics_.cancelled += request.left();
+  std::vector<Answer<Out>> answers;
+  std::vector<Request*> dead;
+  self.refuse(request, *bucket,
+              within(self.child_.name(), Error(Status::cancelled, "a stop was requested")), answers,
+              dead);
   lock.unlock();
-  if (dead) request.destroy();
-  if (answer.has_value()) answer->done(std::move(answer->outcomes));
+  if (!dead.empty()) request.destroy();
+  for (Answer<Out>& answer : answers) std::move(answer).give();
 }
 
-/// Drops the requests at the head of a bucket that can no longer be in time. The last request of
-/// the queue is computed as long as its deadline has not passed: what is known of costs may be out
-/// of date, and nobody behind it is kept waiting.
+/// Drops the requests of a bucket that can no longer be in time, whatever their priority. The last
+/// request of the queue is computed as long as its deadline has not passed: what is known of costs
+/// may be out of date, and nobody behind it is kept waiting.
 template <class In, class Out, BatchPolicy Policy>
-void Batcher<In, Out, Policy>::drop_late(Bucket& bucket, TimePoint now,
-                                         std::vector<Answer<Out>>& answers,
+void Batcher<In, Out, Policy>::drop_late(Bucket& bucket, std::vector<Answer<Out>>& answers,
                                          std::vector<Request*>& dead) {
-  while (Queued* first = most_urgent(bucket, now, options_.ageing)) {
-    auto& request = static_cast<Request&>(*first);
-    if (request.deadline.is_never()) return;
+  const std::size_t best = bucket.costs.best_size(limit());
+  const auto lateness = [&](const Queued& request) -> const char* {
     const Duration slack = request.deadline.at - request.deadline.clock.now();
-    const std::size_t best = bucket.costs.best_size(options_.max_rows);
-    const std::size_t rows = std::min(bucket.rows, best == 0 ? options_.max_rows : best);
-    const bool passed = slack <= Duration::zero();
-    const bool hopeless = options_.infeasible == Infeasible::drop && slack < bucket.costs.p95(rows);
-    if (!passed && (!hopeless || bucket.rows == request.left())) return;
-    const std::size_t left = request.left();
-    const RowIndex at = request.taken;
-    statistics_.expired += left;
-    dequeue(request, bucket);
-    request.taken = request.rows;
-    const Error error =
-        Error(Status::deadline_exceeded,
-              child_.name() + (passed ? ": the deadline passed while it was queued"
-                                      : ": no longer expected to be in time when its turn came"));
-    auto answer = request.add(at, Outcomes<Out>::failed(left, error));
-    if (!answer.has_value()) continue;
-    answers.push_back(*std::move(answer));
-    if (request.running == 0) dead.push_back(&request);
+    if (slack <= Duration::zero()) return ": the deadline passed while it was queued";
+    if (options_.infeasible == Infeasible::keep || bucket.rows == request.left()) return nullptr;
+    const std::size_t rows = std::min(bucket.rows, best == 0 ? limit() : best);
+    if (slack >= bucket.costs.p95(rows)) return nullptr;
+    return ": no longer expected to be in time when its turn came";
+  };
+  for (const auto& lane : bucket.lanes) {
+    while (lane->dated && lane->first != nullptr) {
+      auto& request = static_cast<Request&>(*lane->first);
+      const char* const why = lateness(request);
+      if (why == nullptr) break;
+      statistics_.expired += request.left();
+      refuse(request, bucket, Error(Status::deadline_exceeded, child_.name() + why), answers, dead);
+    }
   }
+}
+
+/// Takes what is left of a request out of the queue and answers it so.
+template <class In, class Out, BatchPolicy Policy>
+void Batcher<In, Out, Policy>::refuse(Request& request, Bucket& bucket, const Error& error,
+                                      std::vector<Answer<Out>>& answers,
+                                      std::vector<Request*>& dead) {
+  const std::size_t left = request.left();
+  const RowIndex first = request.taken;
+  dequeue(request, bucket);
+  request.taken = request.rows;
+  auto answer = request.add(first, Outcomes<Out>::failed(left, error));
+  if (!answer.has_value()) return;
+  answers.push_back(*std::move(answer));
+  if (request.running == 0) dead.push_back(&request);
 }
 
 /// The executor takes no more tasks: everything that queues is answered, after `answers`, and what
@@ -244,20 +251,12 @@ void Batcher<In, Out, Policy>::close(Lock& lock, std::vector<Answer<Out>> answer
   std::vector<Request*> dead;
   for (const auto& bucket : buckets_) {
     while (Queued* first = most_urgent(*bucket, TimePoint(), Duration::zero())) {
-      auto& request = static_cast<Request&>(*first);
-      const std::size_t left = request.left();
-      const RowIndex at = request.taken;
-      dequeue(request, *bucket);
-      request.taken = request.rows;
-      auto answer = request.add(at, Outcomes<Out>::failed(left, error));
-      if (!answer.has_value()) continue;
-      answers.push_back(*std::move(answer));
-      if (request.running == 0) dead.push_back(&request);
+      refuse(static_cast<Request&>(*first), *bucket, error, answers, dead);
     }
   }
   lock.unlock();
   for (Request* request : dead) request->destroy();
-  for (Answer<Out>& answer : answers) answer.done(std::move(answer.outcomes));
+  for (Answer<Out>& answer : answers) std::move(answer).give();
 }
 
 }  // namespace galley::inline v1::detail

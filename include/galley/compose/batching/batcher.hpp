@@ -8,6 +8,7 @@
 #include <galley/core/pins.hpp>
 #include <galley/core/servable.hpp>
 #include <galley/policy/batch_mode.hpp>
+#include <galley/policy/batch_sizes.hpp>
 
 #include <algorithm>
 #include <atomic>
@@ -49,9 +50,9 @@ class Batcher : public std::enable_shared_from_this<Batcher<In, Out, Policy>> {
   void submit(Rows<In>&& rows, const BatchContext& context, Frame& frame,
               BatchCompletion<Out>&& done);
 
-  /// True for a caller who is to run its batch itself, with `serve_inline`.
-  bool enter_inline() noexcept {
-    return caller_runs_.load(std::memory_order_relaxed) && slots_.enter_inline();
+  /// True for a caller who is to run its batch of so many rows itself, with `serve_inline`.
+  bool enter_inline(std::size_t rows) noexcept {
+    return rows <= caller_rows_.load(std::memory_order_relaxed) && slots_.enter_inline();
   }
   Outcomes<Out> serve_inline(const Batch<In>& batch, const BatchContext& context);
   /// True for a caller above a batch of this batcher that waits for something: it must not wait for
@@ -103,6 +104,7 @@ class Batcher : public std::enable_shared_from_this<Batcher<In, Out, Policy>> {
     bool answering = false;
     bool stolen = false;  // answered by a shutdown
     std::vector<Part> parts;
+    std::size_t size = 0;              // of the batch, filled up
     TimePoint taken_at = {};           // the zero time where nobody asks for it
     const Pins* bound = nullptr;       // what the first part was bound to before
     std::shared_ptr<const Pins> pins;  // what requests are bound to that this batch splits
@@ -125,9 +127,31 @@ class Batcher : public std::enable_shared_from_this<Batcher<In, Out, Policy>> {
     BatchDecision decision = {};
   };
 
-  void let_callers_run() noexcept {
-    caller_runs_.store(admits_ && trial_.mode().caller_runs, std::memory_order_relaxed);
+  /// The most rows a caller may run by itself, which cannot fill batches up.
+  std::size_t caller_rows() const noexcept {
+    if (options_.caller_runs == CallerRuns::never) return 0;
+    if (options_.sizes.empty()) return SIZE_MAX;
+    return options_.sizes.front() == 1 ? 1 : 0;
   }
+  void let_callers_run() noexcept {
+    caller_rows_.store(admits_ && trial_.mode().caller_runs ? caller_rows() : 0,
+                       std::memory_order_relaxed);
+  }
+  /// The most rows a batch may have.
+  std::size_t limit() const noexcept {
+    return options_.sizes.empty() ? options_.max_rows : options_.sizes.back();
+  }
+  /// The size of a batch of `rows` rows, filled up.
+  std::size_t size_for(std::size_t rows) const noexcept {
+    const auto& sizes = options_.sizes;
+    const auto size = std::lower_bound(sizes.begin(), sizes.end(), rows);
+    return size == sizes.end() ? rows : *size;
+  }
+
+  // ---- batching/profile.hpp: what is known of costs, for the next start
+  CostTable first_costs(const Kind& kind) const;
+  BatchProfile profile_now() const;
+  Result<void> begin_with(const BatchProfile& profile);
 
   // ---- batching/admission.hpp: entering and leaving the queue
   std::optional<Error> refusal(const Request& request);
@@ -140,8 +164,9 @@ class Batcher : public std::enable_shared_from_this<Batcher<In, Out, Policy>> {
   void note_times();
   static void cancel(void* batcher, Request& request) noexcept;
   void close(Lock& lock, std::vector<Answer<Out>> answers = {});
-  void drop_late(Bucket& bucket, TimePoint now, std::vector<Answer<Out>>& answers,
-                 std::vector<Request*>& dead);
+  void drop_late(Bucket& bucket, std::vector<Answer<Out>>& answers, std::vector<Request*>& dead);
+  void refuse(Request& request, Bucket& bucket, const Error& error,
+              std::vector<Answer<Out>>& answers, std::vector<Request*>& dead);
 
   // ---- batching/wake.hpp: who looks at the queue, and what the policy makes of it
   bool needs_time() const noexcept { return policy_waits_.load(std::memory_order_relaxed); }
@@ -181,6 +206,9 @@ class Batcher : public std::enable_shared_from_this<Batcher<In, Out, Policy>> {
   void deliver(Runner& runner, Bucket& bucket, Outcomes<Out> outcomes, TimePoint start);
   Outcomes<Out> serve_in_slices(const Batch<In>& batch, const BatchContext& context);
   std::size_t next_slice(const Batch<In>& batch, std::size_t rows);
+  Outcomes<Out> serve_slice(const Batch<In>& batch, const BatchContext& context, std::size_t first,
+                            std::size_t count, std::size_t size,
+                            const std::shared_ptr<const Pins>* pins);
 
   const Executor executor_;
   const Servable<In, Out> child_;
@@ -188,7 +216,7 @@ class Batcher : public std::enable_shared_from_this<Batcher<In, Out, Policy>> {
   const bool versioned_;
   Slots slots_;
   // Copies of what is under the lock, for who does not take it. Relaxed: each stands alone.
-  std::atomic<bool> caller_runs_;
+  std::atomic<std::size_t> caller_rows_{0};
   std::atomic<bool> policy_waits_;
 
   mutable std::mutex mutex_;
@@ -216,7 +244,7 @@ class Batcher : public std::enable_shared_from_this<Batcher<In, Out, Policy>> {
   bool over_ = false;  // the executor was shut down
   bool arming_ = false;
   TimePoint wanted_ = TimePoint::max();
-  CostTable first_costs_;     // what a new bucket begins with
+  BatchProfile profile_;      // what new buckets begin with
   Bucket* latest_ = nullptr;  // the bucket that a batch ran of last
 };
 
@@ -232,12 +260,12 @@ Batcher<In, Out, Policy>::Batcher(Executor executor, Servable<In, Out> child,
       slots_(stateful_                  ? 1
              : options.max_running == 0 ? std::max<std::size_t>(1, executor_.concurrency())
                                         : options.max_running),
-      caller_runs_(options.caller_runs == CallerRuns::when_idle),
       policy_waits_(policy.max_wait() > Duration::zero()),
       options_(options),
       policy_(std::move(policy)),
       timer_(*this),
       trial_(options.caller_runs == CallerRuns::when_idle) {
+  let_callers_run();
   for (std::size_t i = 0; i < slots_.places(); ++i) {
     runners_.push_back(std::make_unique<Runner>(*this));
   }
@@ -283,11 +311,9 @@ Result<void> Batcher<In, Out, Policy>::control(ControlRequest& request) {
       for (const Part& part : runner->parts) drain->left += part.count;
     }
   } else if (auto* profile = request.as<BatchProfile>()) {
-    if (latest_ != nullptr) profile->costs = latest_->costs.profile();
+    *profile = profile_now();
   } else if (auto* begin = request.as<SetBatchProfile>()) {
-    GALLEY_TRY(CostTable table, CostTable::of_profile(begin->costs));
-    for (const auto& bucket : buckets_) bucket->costs = table;
-    first_costs_ = std::move(table);
+    GALLEY_TRY(begin_with(begin->profile));
   } else if (request.as<FlushBatches>() == nullptr) {
     return Error(Status::unimplemented, "a batched servable does not know the request " +
                                             std::string(request.type_name()));
@@ -303,6 +329,7 @@ Result<void> Batcher<In, Out, Policy>::control(ControlRequest& request) {
 }  // namespace galley::inline v1::detail
 
 #include <galley/compose/batching/admission.hpp>
+#include <galley/compose/batching/profile.hpp>
 #include <galley/compose/batching/run.hpp>
 #include <galley/compose/batching/take.hpp>
 #include <galley/compose/batching/wake.hpp>

@@ -14,6 +14,7 @@
 #include <cstring>
 #include <optional>
 #include <span>
+#include <string>
 #include <type_traits>
 #include <utility>
 #include <vector>
@@ -26,6 +27,7 @@ struct RowKind {
   static RowKind of(const Rows<T>&) { return {}; }
   static RowKind of(const Batch<T>&) { return {}; }
   static std::size_t bytes(const Rows<T>&) { return sizeof(T); }
+  std::string text() const { return "rows"; }
   friend bool operator==(const RowKind&, const RowKind&) = default;
 };
 
@@ -56,6 +58,10 @@ struct RowKind<Tensor> {
     for (const Tensor& row : rows.ragged()) all += row.byte_size();
     return all / rows.size();
   }
+  std::string text() const {
+    if (mixed) return "tensors";
+    return std::string(to_string(dtype)) + " " + to_string(shape) + " " + to_string(device);
+  }
   friend bool operator==(const RowKind&, const RowKind&) = default;
 };
 
@@ -63,6 +69,9 @@ template <class T>
 inline constexpr bool rows_are_references = std::same_as<decltype(std::declval<Rows<T>&>()[0]), T&>;
 
 /// Memory in which the rows of a batch are gathered, used again for the next.
+///
+/// In order: `begin`, `add` for each part, `fill_up` where the batch is to have more rows than there
+/// are, `batch`, and `clear` when it has run.
 template <class T>
 class Gathered {
  public:
@@ -86,6 +95,15 @@ class Gathered {
   }
   /// Room for `rows` of them.
   void begin(const RowKind<T>&, std::size_t rows) { rows_.reserve(rows); }
+  /// As many copies of the last row.
+  void fill_up(std::size_t copies) {
+    if constexpr (rows_are_references<T>) {
+      for (; copies != 0; --copies) rows_.push_back(T(std::as_const(rows_)[rows_.size() - 1]));
+    } else {
+      const Rows<T> last = rows_.back().slice(rows_.back().size() - 1, 1);
+      rows_.insert(rows_.end(), copies, last);
+    }
+  }
   /// The rows so far, at their last use, until `clear`.
   Batch<T> batch() {
     if constexpr (rows_are_references<T>) {
@@ -125,12 +143,12 @@ class Gathered<Tensor> {
              has_room(kind, rows);
   }
 
-  Batch<Tensor> only(Rows<Tensor>& from, std::size_t first, std::size_t count) {
+  Batch<Tensor> only(const Rows<Tensor>& from, std::size_t first, std::size_t count) {
     whole_ = from.slice(first, count);
     return Batch<Tensor>(whole_);
   }
 
-  void add(Rows<Tensor>& from, std::size_t first, std::size_t count) {
+  void add(const Rows<Tensor>& from, std::size_t first, std::size_t count) {
     if (!dense_) return parts_.push_back(from.slice(first, count));
     auto* to = static_cast<std::byte*>(slab_.mutable_data()) + rows_ * row_bytes_;
     rows_ += count;
@@ -148,6 +166,18 @@ class Gathered<Tensor> {
       copy(row, to, row_bytes_);
       to += row_bytes_;
     }
+  }
+
+  void fill_up(std::size_t copies) {
+    if (!dense_) {
+      const Rows<Tensor> last = parts_.back().slice(parts_.back().size() - 1, 1);
+      parts_.insert(parts_.end(), copies, last);
+      return;
+    }
+    auto* end = static_cast<std::byte*>(slab_.mutable_data()) + rows_ * row_bytes_;
+    rows_ += copies;
+    if (row_bytes_ == 0) return;
+    for (; copies != 0; --copies, end += row_bytes_) std::memcpy(end, end - row_bytes_, row_bytes_);
   }
 
   Batch<Tensor> batch() {

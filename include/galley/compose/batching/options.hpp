@@ -12,6 +12,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <string>
+#include <vector>
 
 namespace galley::inline v1 {
 
@@ -29,6 +30,11 @@ enum class Infeasible : std::uint8_t {
 struct BatchOptions {
   /// The most rows a batch may have.
   std::size_t max_rows = 64;
+  /// The sizes a batch may have, ascending; empty: every one up to `max_rows`. A batch of another
+  /// number of rows is filled up with copies of its last row or cut down, whichever was measured to
+  /// cost less (`policy/batch_sizes.hpp`): for models compiled for fixed sizes. Not for a stateful
+  /// servable, whose state the copies would change.
+  std::vector<std::size_t> sizes = {};
   /// The most rows, and bytes of rows, that may queue; more are refused.
   std::size_t max_queued_rows = 4096;
   std::size_t max_queued_bytes = std::size_t{256} << 20U;
@@ -48,6 +54,7 @@ struct BatchOptions {
 struct BatchStatistics {
   std::uint64_t batches = 0;      ///< Run by the executor.
   std::uint64_t rows = 0;         ///< In those.
+  std::uint64_t filled = 0;       ///< Copies of rows, which filled batches up to a size.
   std::uint64_t inline_runs = 0;  ///< Run by callers of `serve`.
   std::uint64_t requests = 0;     ///< That entered the queue.
   std::uint64_t yields = 0;
@@ -90,13 +97,22 @@ struct DrainBatches {
   std::size_t left = 0;
 };
 
-/// What batches cost, of the kind of rows that ran last.
+/// What batches cost, for each kind of rows: what was learned while serving, to begin with at the
+/// next start. `io/batch_profile.hpp` writes it to a file.
 struct BatchProfile {
-  CostProfile costs = {};
+  struct Kind {
+    /// Which rows: "float32[784] cpu", "rows". Empty: all that are not named.
+    std::string rows;
+    CostProfile costs = {};
+    friend bool operator==(const Kind&, const Kind&) = default;
+  };
+  std::vector<Kind> kinds = {};
+  friend bool operator==(const BatchProfile&, const BatchProfile&) = default;
 };
-/// Begins with what was learned before, for every kind of rows.
+/// Begins with what was learned before; kinds of rows that it does not speak of keep what they
+/// have. Serving changes nothing of it, and what comes later is learned on.
 struct SetBatchProfile {
-  CostProfile costs = {};
+  BatchProfile profile = {};
 };
 
 namespace detail {
@@ -109,6 +125,16 @@ inline Result<void> check_batchable(const NodeTraits& traits, const BatchOptions
     return refused("its rows depend on their neighbours: they cannot be put in other batches");
   }
   if (options.max_rows == 0) return refused("options.max_rows: expected at least 1, got 0");
+  for (std::size_t i = 0; i < options.sizes.size(); ++i) {
+    const std::size_t least = i == 0 ? 1 : options.sizes[i - 1] + 1;
+    if (options.sizes[i] >= least && options.sizes[i] <= options.max_rows) continue;
+    return refused("options.sizes[" + std::to_string(i) + "]: expected ascending sizes, " +
+                   std::to_string(least) + " to max_rows, " + std::to_string(options.max_rows) +
+                   ", got " + std::to_string(options.sizes[i]));
+  }
+  if (!options.sizes.empty() && traits.stateful) {
+    return refused("options.sizes: copies of rows would change the state of a stateful servable");
+  }
   if (options.max_kinds == 0) return refused("options.max_kinds: expected at least 1, got 0");
   constexpr std::size_t most_running = 65535;
   if (options.max_running > most_running) {

@@ -34,10 +34,11 @@ struct Queued {
   std::size_t left() const noexcept { return rows - taken; }
 };
 
-/// Requests of one priority, the most urgent first: by deadline where there are any, else as they
-/// came.
+/// Requests of one priority: those with a deadline, by deadline, or those without, as they came.
+/// Apart, since the first of a lane stands for it, and one without a deadline is to age too.
 struct Lane {
   std::int32_t priority = 0;
+  bool dated = false;
   Queued* first = nullptr;
   Queued* last = nullptr;
 
@@ -62,25 +63,27 @@ struct Lane {
 
 /// Rows that may share a batch, and what such batches cost.
 struct BucketBase {
-  std::vector<std::unique_ptr<Lane>> lanes;  ///< The highest priority first.
-  std::size_t rows = 0;                      ///< That wait.
-  std::size_t flushed = 0;                   ///< Requests that were.
+  std::vector<std::unique_ptr<Lane>> lanes;
+  std::size_t rows = 0;     ///< That wait.
+  std::size_t flushed = 0;  ///< Requests that were.
   CostTable costs = {};
   std::uint64_t used = 0;  ///< The number of the last request that came here.
 
-  Lane& lane_of(std::int32_t priority) {
-    const auto at = std::find_if(lanes.begin(), lanes.end(), [priority](const auto& lane) {
-      return lane->priority <= priority;
-    });
-    if (at != lanes.end() && (*at)->priority == priority) return **at;
-    return **lanes.insert(at, std::make_unique<Lane>(Lane{.priority = priority}));
+  Lane& lane_of(std::int32_t priority, bool dated) {
+    for (const auto& lane : lanes) {
+      if (lane->priority == priority && lane->dated == dated) return *lane;
+    }
+    constexpr std::size_t many = 16;
+    if (lanes.size() >= many) forget_lanes();
+    return *lanes.emplace_back(std::make_unique<Lane>(Lane{.priority = priority, .dated = dated}));
   }
 
-  /// Lets go of the lanes of priorities that nobody waits at, but for one.
+  /// Lets go of the lanes in which nobody waits, but for the first.
   void forget_lanes() {
-    std::erase_if(lanes, [this](const auto& lane) {
-      return lane->first == nullptr && lanes.size() > 1 && &lane != &lanes.front();
-    });
+    if (lanes.size() < 2) return;
+    lanes.erase(std::remove_if(lanes.begin() + 1, lanes.end(),
+                               [](const auto& lane) { return lane->first == nullptr; }),
+                lanes.end());
   }
 };
 

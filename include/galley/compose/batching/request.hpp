@@ -1,6 +1,7 @@
 // A request in the queue of a batcher, and what a batch is made of.
 #pragma once
 
+#include <galley/compose/batching/columns.hpp>
 #include <galley/compose/batching/gather.hpp>
 #include <galley/compose/batching/queue.hpp>
 #include <galley/core/completion.hpp>
@@ -19,21 +20,33 @@
 
 namespace galley::inline v1::detail {
 
-/// Outcomes on their way to who is owed them, to be handed over with no lock held.
+/// The outcomes of some rows of a request.
+template <class Out>
+struct Piece {
+  RowIndex first;
+  Outcomes<Out> outcomes;
+};
+
+/// Outcomes on their way to who is owed them: to be given with no lock held.
 template <class Out>
 struct Answer {
   BatchCompletion<Out> done;
-  Outcomes<Out> outcomes;
+  std::vector<Piece<Out>> pieces;
+
+  void give() && {
+    if (pieces.size() == 1) return done(std::move(pieces.front().outcomes));
+    std::sort(pieces.begin(), pieces.end(),
+              [](const auto& a, const auto& b) { return a.first < b.first; });
+    std::vector<Outcomes<Out>> parts;
+    parts.reserve(pieces.size());
+    for (Piece<Out>& piece : pieces) parts.push_back(std::move(piece.outcomes));
+    done(joined(std::span(parts)));
+  }
 };
 
 /// A request of a batcher, in its frame. It goes when it is answered and no batch holds rows of it.
 template <class In, class Out>
 struct BatchRequest : Queued {
-  /// The outcomes of some of its rows.
-  struct Piece {
-    RowIndex first;
-    Outcomes<Out> outcomes;
-  };
   /// What a stop does; see `Batcher::cancel`.
   struct OnStop {
     void (*cancel)(void* batcher, BatchRequest& request) noexcept;
@@ -57,12 +70,7 @@ struct BatchRequest : Queued {
     answered += static_cast<RowIndex>(outcomes.size());
     pieces.push_back({first, std::move(outcomes)});
     if (answered != rows) return std::nullopt;
-    std::sort(pieces.begin(), pieces.end(),
-              [](const Piece& a, const Piece& b) { return a.first < b.first; });
-    std::vector<Outcomes<Out>> parts;
-    parts.reserve(pieces.size());
-    for (Piece& piece : pieces) parts.push_back(std::move(piece.outcomes));
-    return Answer<Out>{std::move(done), joined(std::span(parts))};
+    return Answer<Out>{std::move(done), std::move(pieces)};
   }
 
   /// Ends it; nobody may name it any more. Not under a lock: it waits for a stop's callback.
@@ -87,7 +95,7 @@ struct BatchRequest : Queued {
   std::optional<std::stop_callback<OnStop>> on_stop;
 
   // Under the batcher's lock.
-  std::vector<Piece> pieces;
+  std::vector<Piece<Out>> pieces;
   RowIndex answered = 0;
   RowIndex running = 0;  // batches that hold rows of it
   bool stopped = false;
@@ -130,6 +138,11 @@ class MergedContext {
       count -= taken;
       if (taken != 0) runs_.push_back({run.context, static_cast<RowIndex>(taken)});
     }
+  }
+
+  /// A row of a request goes again, as often.
+  void repeat(const BatchContext& request, std::size_t row, std::size_t times) {
+    for (; times != 0; --times) add(request, row, 1);
   }
 
   BatchContext view(const std::shared_ptr<const Pins>* pins) const {

@@ -47,7 +47,7 @@ bool Batcher<In, Out, Policy>::run_batch(Runner& runner) {
   for (;;) {
     const TimePoint now = looks_at_time() ? time_now() : TimePoint();
     if (deadlines_ != 0) {
-      for (const auto& one : buckets_) drop_late(*one, now, late, dead);
+      for (const auto& one : buckets_) drop_late(*one, late, dead);
       if (!late.empty()) {  // answered before a place is taken: who hears it may serve
         bucket = nullptr;
         break;
@@ -68,12 +68,17 @@ bool Batcher<In, Out, Policy>::run_batch(Runner& runner) {
     } else {
       runner.taken_at = now;
       // A policy of a host's own may ask for what there is not.
-      const std::size_t rows = std::clamp<std::size_t>(choice.decision.rows, 1, options_.max_rows);
+      const std::size_t most = std::min(bucket->rows, limit());
+      const std::size_t rows = std::clamp<std::size_t>(choice.decision.rows, 1, most);
       if (stateful_) {
         bucket = &take_in_sequence(runner, *bucket, rows);
       } else {
-        take(runner, *bucket, rows);
+        take(runner, *bucket, sized_batch(rows, options_.sizes, bucket->costs).rows);
       }
+      std::size_t taken = 0;
+      for (const Part& part : runner.parts) taken += part.count;
+      runner.size = size_for(taken);
+      statistics_.filled += runner.size - taken;
       runner.pins = nullptr;  // the requests have them
       ++statistics_.closed[static_cast<std::size_t>(choice.decision.reason)];
     }
@@ -93,7 +98,7 @@ bool Batcher<In, Out, Policy>::run_batch(Runner& runner) {
   lock.unlock();
   wake(other);
   for (Request* request : dead) request->destroy();
-  for (Answer<Out>& answer : late) answer.done(std::move(answer.outcomes));
+  for (Answer<Out>& answer : late) std::move(answer).give();
   if (bucket == nullptr) return !late.empty();
   const TimePoint start = time_now();
   std::optional<RunsHere> here(std::in_place, this);
@@ -116,9 +121,9 @@ Outcomes<Out> Batcher<In, Out, Policy>::ask(const Batch<In>& batch, const BatchC
 template <class In, class Out, BatchPolicy Policy>
 Outcomes<Out> Batcher<In, Out, Policy>::compute(Runner& runner, Bucket& bucket) {
   const std::vector<Part>& parts = runner.parts;
-  if (parts.size() == 1 && parts.front().is_whole()) {
-    Request& request = *parts.front().request;
-    return ask(Batch<In>::last_use(request.values), request.context());
+  const Part& only = parts.front();
+  if (parts.size() == 1 && only.is_whole() && runner.size == only.count) {
+    return ask(Batch<In>::last_use(only.request->values), only.request->context());
   }
   const std::shared_ptr<const Pins>* pins = nullptr;  // of one request at least, if of any
   runner.context.clear();
@@ -130,19 +135,24 @@ Outcomes<Out> Batcher<In, Out, Policy>::compute(Runner& runner, Bucket& bucket) 
     if (own.pins() != nullptr) pins = own.shared_pins();
   }
   Batch<In> batch;
-  if (parts.size() == 1) {
-    const Part& part = parts.front();
-    batch = runner.gathered.only(part.request->values, part.first, part.count);
+  if (parts.size() == 1 && runner.size == rows) {
+    batch = runner.gathered.only(only.request->values, only.first, only.count);
   } else {
-    runner.gathered.begin(bucket.kind.rows, rows);
+    runner.gathered.begin(bucket.kind.rows, runner.size);
     for (const Part& part : parts) {
       runner.gathered.add(part.request->values, part.first, part.count);
+    }
+    if (rows != runner.size) {
+      const Part& last = parts.back();
+      runner.context.repeat(last.request->context(), last.first + last.count - 1,
+                            runner.size - rows);
+      runner.gathered.fill_up(runner.size - rows);
     }
     batch = runner.gathered.batch();
   }
   Outcomes<Out> outcomes = ask(batch, runner.context.view(pins));
   runner.gathered.clear();
-  return outcomes;
+  return rows == runner.size ? std::move(outcomes) : outcomes_out(outcomes, 0, rows);
 }
 
 /// Hands each request its outcomes, with no lock held.
@@ -166,7 +176,7 @@ void Batcher<In, Out, Policy>::deliver(Runner& runner, Bucket& bucket, Outcomes<
   ++statistics_.batches;
   window_rows_ += rows;
   note_window(end);
-  if (outcomes.all_ok()) bucket.costs.observe(rows, took);
+  if (outcomes.all_ok()) bucket.costs.observe(runner.size, took);
   lock.unlock();
   std::size_t first = 0;
   for (const Part& part : parts) {
@@ -185,7 +195,7 @@ void Batcher<In, Out, Policy>::deliver(Runner& runner, Bucket& bucket, Outcomes<
     const bool dead = --request.running == 0 && request.answered == request.rows;
     lock.unlock();
     if (dead) request.destroy();
-    if (answer.has_value()) answer->done(std::move(answer->outcomes));
+    if (answer.has_value()) (*std::move(answer)).give();
   }
   parts.clear();
   lock.lock();
@@ -234,11 +244,11 @@ Outcomes<Out> Batcher<In, Out, Policy>::serve_above(const Batch<In>& batch,
 template <class In, class Out, BatchPolicy Policy>
 std::size_t Batcher<In, Out, Policy>::next_slice(const Batch<In>& batch, std::size_t rows) {
   const Bucket* const bucket = bucket_of(Kind{RowKind<In>::of(batch)});
-  const std::size_t most = std::min(rows, options_.max_rows);
+  const std::size_t most = std::min(rows, limit());
   if (bucket == nullptr) return most;
   BatchView view;
   view.rows = rows;
-  view.limit = options_.max_rows;
+  view.limit = limit();
   view.oldest = policy_.max_wait();
   view.yields = std::numeric_limits<unsigned>::max();  // there is nobody to wait for
   view.rows_before = rows;
@@ -246,7 +256,29 @@ std::size_t Batcher<In, Out, Policy>::next_slice(const Batch<In>& batch, std::si
   view.costs = &bucket->costs;
   const BatchDecision decision = policy_.decide(view);
   if (decision.act != BatchDecision::Act::close) return most;
-  return std::clamp<std::size_t>(decision.rows, 1, most);
+  const std::size_t count = std::clamp<std::size_t>(decision.rows, 1, most);
+  return sized_batch(count, options_.sizes, bucket->costs).rows;
+}
+
+/// Rows `first` to `first + count - 1` of a caller's batch, filled up to `size`.
+template <class In, class Out, BatchPolicy Policy>
+Outcomes<Out> Batcher<In, Out, Policy>::serve_slice(const Batch<In>& batch,
+                                                    const BatchContext& context, std::size_t first,
+                                                    std::size_t count, std::size_t size,
+                                                    const std::shared_ptr<const Pins>* pins) {
+  if (count == batch.size() && count == size) return ask(batch, context);
+  MergedContext part;
+  part.add(context, first, count);
+  if (count == size) return ask(batch.slice(first, count), part.view(pins));
+  std::vector<Rows<In>> rows;
+  rows.push_back(batch.slice(first, count).borrowed().to_rows());
+  for (std::size_t i = count; i < size; ++i) {
+    rows.push_back(batch.slice(first + count - 1, 1).borrowed().to_rows());
+  }
+  part.repeat(context, first + count - 1, size - count);
+  const Rows<In> filled = Rows<In>::concatenate(rows);
+  Outcomes<Out> outcomes = ask(filled, part.view(pins));
+  return outcomes_out(outcomes, 0, count);
 }
 
 /// How many of `count` rows from row `first` on come before one whose key is among them.
@@ -267,26 +299,23 @@ template <class In, class Out, BatchPolicy Policy>
     const Batch<In>& batch, const BatchContext& context) {
   const Kind kind{RowKind<In>::of(batch)};
   std::vector<Outcomes<Out>> pieces;
-  MergedContext part;
   std::shared_ptr<const Pins> pins = context.pins() != nullptr ? *context.shared_pins() : nullptr;
   Lock lock(mutex_);
   for (std::size_t first = 0; first < batch.size();) {
     std::size_t count = next_slice(batch, batch.size() - first);
     if (stateful_) count = rows_of_other_keys(context.keys(), first, count);
+    const std::size_t size = size_for(count);
     lock.unlock();
     const bool whole = count == batch.size();
-    part.clear();
-    if (!whole) part.add(context, first, count);
     if (!whole && versioned_ && pins == nullptr) pins = pins_of_now();  // one version for all
     const TimePoint start = time_now();
     Outcomes<Out> outcomes =
-        whole ? ask(batch, context)
-              : ask(batch.slice(first, count), part.view(pins != nullptr ? &pins : nullptr));
+        serve_slice(batch, context, first, count, size, pins != nullptr ? &pins : nullptr);
     const TimePoint end = time_now();
     lock.lock();
     Bucket* const bucket = bucket_of(kind);
     if (bucket != nullptr) latest_ = bucket;
-    if (bucket != nullptr && outcomes.all_ok()) bucket->costs.observe(count, end - start);
+    if (bucket != nullptr && outcomes.all_ok()) bucket->costs.observe(size, end - start);
     window_rows_ += first == 0 ? count - 1 : count;  // the run itself counts for one
     note_window(end);
     if (whole) return outcomes;

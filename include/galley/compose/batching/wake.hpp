@@ -10,14 +10,14 @@ BatchView Batcher<In, Out, Policy>::view_of(const Bucket& bucket, TimePoint now,
                                             const Looks& looks) const {
   BatchView view;
   view.rows = bucket.rows;
-  view.limit = options_.max_rows;
+  view.limit = limit();
   view.yields = looks.yields;
   view.rows_before = looks.rows_before;
   view.yielding_pays = trial_.mode().yields;
   view.number = batches_;
   view.costs = &bucket.costs;
   // The first to go need not be the first that came; that matters while the batch may yet wait.
-  const bool all = needs_time() && bucket.rows < options_.max_rows;
+  const bool all = needs_time() && bucket.rows < limit();
   for (const auto& lane : bucket.lanes) {
     const Queued* const first = lane->first;
     if (first == nullptr) continue;
@@ -34,9 +34,14 @@ template <class In, class Out, BatchPolicy Policy>
 BatchDecision Batcher<In, Out, Policy>::decide(const Bucket& bucket, TimePoint now,
                                                const Looks& looks) const {
   if (bucket.flushed != 0) {
-    return BatchDecision::close(std::min(bucket.rows, options_.max_rows), CloseReason::flush);
+    return BatchDecision::close(std::min(bucket.rows, limit()), CloseReason::flush);
   }
-  return policy_.decide(view_of(bucket, now, looks));
+  BatchDecision decision = policy_.decide(view_of(bucket, now, looks));
+  // A policy of a host's own may give a reason that there is not.
+  if (static_cast<std::size_t>(decision.reason) >= close_reasons) {
+    decision.reason = CloseReason::idle;
+  }
+  return decision;
 }
 
 template <class In, class Out, BatchPolicy Policy>
