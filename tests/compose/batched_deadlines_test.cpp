@@ -351,3 +351,22 @@ TEST_CASE("whoever hears of a stop may drop the graph", "[batched]") {
   executor.run_ready();
   CHECK(alive.use_count() == 1);
 }
+
+TEST_CASE("a late row is answered when the queue is looked at, whatever its priority",
+          "[batched]") {
+  const ManualExecutor executor;
+  const auto log = std::make_shared<BatchLog>();
+  const auto graph = batched(executor, logged(log), always_queued, one_by_one);
+  std::vector<IntEar> urgent(3);
+  IntEar low;
+  for (IntEar& ear : urgent) graph.submit(1, {.priority = 5}, ear.listen());
+  graph.submit(2, {.deadline = executor.now() + 5ms, .priority = -5}, low.listen());
+  log->during = [&](const std::vector<int>& batch) {
+    executor.pass(10ms);
+    if (log->batches.size() == 2) CHECK(low.status() == Status::deadline_exceeded);
+    CHECK(batch == std::vector<int>{1});
+  };
+  executor.run_ready();
+  CHECK(log->batches.size() == 3);
+  CHECK(low.status() == Status::deadline_exceeded);
+}

@@ -122,7 +122,8 @@ TEST_CASE("a deadline closes a batch that would wait longer", "[batched]") {
 
 TEST_CASE("a deadline leaves the time that a batch is known to take", "[batched]") {
   Kitchen kitchen(SizeOrDelay{8, 10ms});
-  kitchen.control(galley::SetBatchProfile{{{{"", {{.rows = 1, .mean = 2ms, .p95 = 2ms, .seen = 9}}}}}});
+  kitchen.control(
+      galley::SetBatchProfile{{{{"", {{.rows = 1, .mean = 2ms, .p95 = 2ms, .seen = 9}}}}}});
   IntEar& urgent = kitchen.submit(1, kitchen.within(5ms));
   kitchen.executor.advance(3ms);
   CHECK(urgent.value() == 10);
@@ -262,6 +263,35 @@ TEST_CASE("a row of low priority rises while it waits, and does not starve", "[b
     CHECK(low.answers == 1);
     CHECK(kitchen.log->batches.size() == 101);
   }
+}
+
+TEST_CASE("a row without a deadline does not starve behind rows that have one", "[batched]") {
+  for (const Duration ageing : {Duration(10ms), Duration(0)}) {
+    Kitchen kitchen(one_by_one, {.ageing = ageing});
+    kitchen.log->during = [&](const std::vector<int>& batch) {
+      kitchen.executor.pass(1ms);
+      if (batch[0] != 0 && batch[0] < 100) kitchen.submit(batch[0] + 1, kitchen.within(1s));
+    };
+    IntEar& patient = kitchen.submit(0);
+    kitchen.submit(1, kitchen.within(1s));
+    kitchen.executor.run_ready(3);  // eight batches each
+    CHECK(patient.answers == (ageing == 0ns ? 0 : 1));
+    kitchen.executor.run_ready();
+    CHECK(patient.answers == 1);
+    CHECK(kitchen.log->batches.size() == 101);
+  }
+}
+
+TEST_CASE("priorities that nobody uses any more are forgotten", "[batched]") {
+  Kitchen kitchen(one_by_one);
+  kitchen.log->during = [&](const std::vector<int>& batch) {
+    if (batch[0] < 1000) kitchen.submit(batch[0] + 1, {.priority = batch[0]});
+  };
+  kitchen.submit(0);
+  kitchen.submit(2000, {.priority = -5000});
+  kitchen.executor.run_ready();
+  CHECK(kitchen.log->batches.size() == 1002);
+  CHECK(kitchen.log->batches.back() == std::vector<int>{2000});
 }
 
 // ---- races, one interleaving at a time ---------------------------------------------------------

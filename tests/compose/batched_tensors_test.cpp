@@ -252,3 +252,61 @@ TEST_CASE("named tensors of other shapes and names are answered as alone", "[bat
   CHECK(ears[2].value() == 4);
   CHECK(ears[3].value() == 6);
 }
+
+TEST_CASE("named tensors of one shape share a slab, others have batches of their own",
+          "[batched]") {
+  const ManualExecutor executor;
+  Sizes sizes;
+  std::vector<bool> dense;
+  const auto graph = batched(
+      executor,
+      galley::map_batch("sum",
+                        [&](const Rows<NamedTensors>& rows) {
+                          sizes.push_back(rows.size());
+                          Rows<float> out;
+                          for (const auto& column : rows.columns()) {
+                            dense.push_back(rows.size() == 1 || column.rows.block() != nullptr);
+                          }
+                          for (std::size_t i = 0; i < rows.size(); ++i) {
+                            float all = 0;
+                            for (const auto& named : rows[i]) all += first_of(named.tensor);
+                            out.push_back(all);
+                          }
+                          return out;
+                        }),
+      always_queued);
+  const auto row = [](std::int64_t size, float value) {
+    return NamedTensors{{"a", filled({size}, value)}, {"b", filled({2}, value)}};
+  };
+  for (int round = 0; round < 3; ++round) {
+    std::vector<BatchEar<float>> ears(6);
+    graph.submit(row(3, 1), {}, ears[0].listen());
+    graph.submit(row(4, 2), {}, ears[1].listen());
+    graph.submit(row(3, 3), {}, ears[2].listen());
+    graph.submit(NamedTensors{{"b", filled({2}, 4)}, {"a", filled({3}, 4)}}, {}, ears[3].listen());
+    graph.submit(NamedTensors{{"a", filled({3}, 5)}}, {}, ears[4].listen());
+    graph.submit_rows(Rows<NamedTensors>{row(4, 6), row(4, 7)}, {}, ears[5].listen(2));
+    executor.run_ready();
+    CHECK(ears[0].value() == 2);
+    CHECK(ears[1].value() == 4);
+    CHECK(ears[2].value() == 6);
+    CHECK(ears[3].value() == 8);
+    CHECK(ears[4].value() == 5);
+    CHECK(ears[5].value(1) == 14);
+  }
+  CHECK(sizes == Sizes{3, 3, 1, 3, 3, 1, 3, 3, 1});
+  CHECK(std::find(dense.begin(), dense.end(), false) == dense.end());
+}
+
+TEST_CASE("the bytes of queued named tensors are counted", "[batched]") {
+  const ManualExecutor executor;
+  const auto graph =
+      batched(executor, galley::map("size", [](const NamedTensors& row) { return row.size(); }),
+              {.max_queued_bytes = 200, .caller_runs = galley::CallerRuns::never});
+  std::vector<BatchEar<std::size_t>> ears(2);
+  graph.submit(NamedTensors{{"a", filled({30}, 1)}}, {}, ears[0].listen());
+  graph.submit(NamedTensors{{"a", filled({30}, 1)}}, {}, ears[1].listen());
+  CHECK(ears[1].status() == galley::Status::resource_exhausted);
+  executor.run_ready();
+  CHECK(ears[0].value() == 1);
+}

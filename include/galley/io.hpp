@@ -1,0 +1,4 @@
+// The door to the io layer: what galley writes to files and reads from them.
+#pragma once
+
+#include <galley/io/batch_profile.hpp>
