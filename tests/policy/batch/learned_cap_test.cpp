@@ -98,11 +98,11 @@ TEST_CASE("once in a while another size is measured again", "[batch_policy]") {
 TEST_CASE("a size that may be the best is tried until it is known", "[batch_policy]") {
   CostTable costs;
   for (int i = 0; i < 20; ++i) costs.observe(32, microseconds(3200));
-  for (int i = 0; i < 3; ++i) costs.observe(8, microseconds(770));    // 4 % faster per row
   for (int i = 0; i < 3; ++i) costs.observe(16, microseconds(1700));  // slower
+  for (int i = 0; i < 3; ++i) costs.observe(8, microseconds(770));    // 4 % faster per row
   BatchView view = view_of(40, costs);
   CHECK(plain.decide(view) == BatchDecision::close(32, CloseReason::full));
-  view.number = 15;
+  costs.observe(32, microseconds(3200));  // four times as long as the other takes
   CHECK(plain.decide(view) == BatchDecision::close(8, CloseReason::probe));
   view.slack = microseconds(100);
   CHECK(plain.decide(view) == BatchDecision::close(32, CloseReason::full));

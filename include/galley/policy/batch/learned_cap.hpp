@@ -14,8 +14,8 @@ namespace galley::inline v1 {
 /// next power of two beyond all that were run is queued, it is tried, twice. Afterwards one
 /// batch in 128 takes another power of two, so that the table does not age; but none that would
 /// make a row late, and none whose last run is not 4096 times as long ago as what a run wastes.
-/// A smaller size that would be the best, but was seen too seldom to be believed, is tried in
-/// one batch of sixteen until it is.
+/// A smaller size that would be the best, but was seen too seldom to be believed, has a fifth of
+/// the time until it is.
 ///
 /// *Yield.* While that is measured to pay, a batch that is not full lets the other threads run, and
 /// again as long as each time rows come.
@@ -70,11 +70,10 @@ struct LearnedCap {
   }
 
   /// A size below the best that was seen too seldom to be believed, and would be the best if
-  /// its mean were. One batch in sixteen runs such a one: little is wasted, and soon it is
-  /// known. (A larger one would make rows wait longer: no hurry.)
+  /// its mean were. A fifth of the time goes to such ones: little is wasted even where the mean was
+  /// luck, and soon it is known. (A larger one would make rows wait longer: no hurry.)
   static std::size_t rival_to_probe(const BatchView& view, std::size_t most) {
-    constexpr std::uint64_t every = 16;
-    if (view.number % every != every - 1) return 0;
+    constexpr std::int64_t sparing = 4;
     const CostTable& costs = *view.costs;
     const std::size_t best = costs.best_size(view.limit);
     if (best == 0) return 0;
@@ -83,7 +82,8 @@ struct LearnedCap {
       if (seen < tries || seen >= CostTable::few) continue;
       const bool slower = costs.mean(size) * static_cast<std::int64_t>(best) >=
                           costs.mean(best) * static_cast<std::int64_t>(size);
-      if (!slower && costs.p95(size) <= view.slack) return size;
+      const bool due = costs.unseen_for(size) >= sparing * costs.mean(size);
+      if (!slower && due && costs.p95(size) <= view.slack) return size;
     }
     return 0;
   }
