@@ -106,7 +106,7 @@ TEST_CASE("a size that may be the best is tried until it is known", "[batch_poli
   CHECK(plain.decide(view) == BatchDecision::close(8, CloseReason::probe));
   view.slack = microseconds(100);
   CHECK(plain.decide(view) == BatchDecision::close(32, CloseReason::full));
-  for (int i = 0; i < 12; ++i) costs.observe(8, microseconds(770));
+  for (int i = 0; i < 20; ++i) costs.observe(8, microseconds(770));
   view.slack = Duration::max();
   CHECK(plain.decide(view) == BatchDecision::close(8, CloseReason::cap));
 }
