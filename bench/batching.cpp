@@ -1,4 +1,4 @@
-// What batching costs and brings (issue 4: B1 … B10).
+// What batching costs and brings (issue 4: B1 … B15).
 #include <galley/torch/threads.hpp>
 
 #include <batching/cases.hpp>
@@ -14,5 +14,6 @@ int main(int argc, char** argv) {
   if (part.empty() || part == "alone") bench::alone_cases(report, subjects);
   if (part.empty() || part == "clients") bench::client_cases(report, subjects);
   if (part.empty() || part == "saturated") bench::saturated_cases(report, subjects);
+  if (part.empty() || part == "memory") bench::memory_cases(report, subjects);
   return report.finish();
 }

@@ -45,4 +45,7 @@ void saturated_cases(Report& report, std::vector<Subject>& subjects);
 /// B7 … B10: clients that block.
 void client_cases(Report& report, std::vector<Subject>& subjects);
 
+/// B14, B15: what is taken from the heap.
+void memory_cases(Report& report, std::vector<Subject>& subjects);
+
 }  // namespace bench

@@ -12,6 +12,7 @@
 #include <concepts>
 #include <cstddef>
 #include <cstring>
+#include <memory_resource>
 #include <optional>
 #include <span>
 #include <string>
@@ -20,6 +21,11 @@
 #include <vector>
 
 namespace galley::inline v1::detail {
+
+/// Where to take memory from: the heap where nothing is lent.
+inline std::pmr::memory_resource* resource_of(Workspace* workspace) noexcept {
+  return workspace != nullptr ? workspace : std::pmr::new_delete_resource();
+}
 
 /// What rows must have in common to share a batch. Rows of an ordinary type: nothing.
 template <class T>
@@ -264,8 +270,8 @@ Outcomes<Out> outcomes_out(Outcomes<Out>& all, std::size_t first, std::size_t co
 
 /// The outcomes of the pieces that a request was split into, in order, as one.
 template <class Out>
-Outcomes<Out> joined(std::span<Outcomes<Out>> pieces) {
-  std::vector<Rows<Out>> values;
+Outcomes<Out> joined(std::span<Outcomes<Out>> pieces, Workspace* workspace = nullptr) {
+  std::pmr::vector<Rows<Out>> values(resource_of(workspace));
   values.reserve(pieces.size());
   Casualties casualties;
   std::size_t first = 0;
@@ -277,7 +283,7 @@ Outcomes<Out> joined(std::span<Outcomes<Out>> pieces) {
     values.push_back(std::move(piece).survivors());
     first += rows;
   }
-  return Outcomes<Out>(Rows<Out>::concatenate(values), std::move(casualties));
+  return Outcomes<Out>(Rows<Out>::concatenate(values, workspace), std::move(casualties));
 }
 
 }  // namespace galley::inline v1::detail

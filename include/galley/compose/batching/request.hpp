@@ -12,6 +12,7 @@
 #include <algorithm>
 #include <cstddef>
 #include <memory>
+#include <memory_resource>
 #include <optional>
 #include <span>
 #include <stop_token>
@@ -119,6 +120,9 @@ struct BatchPart {
 /// The contexts and keys of a merged batch.
 class MergedContext {
  public:
+  explicit MergedContext(Workspace* workspace = nullptr)
+      : runs_(resource_of(workspace)), keys_(resource_of(workspace)) {}
+
   void clear() {
     runs_.clear();
     keys_.clear();
@@ -150,8 +154,8 @@ class MergedContext {
   }
 
  private:
-  std::vector<RequestRun> runs_;
-  std::vector<Key> keys_;
+  std::pmr::vector<RequestRun> runs_;
+  std::pmr::vector<Key> keys_;
 };
 
 }  // namespace galley::inline v1::detail

@@ -267,7 +267,7 @@ Outcomes<Out> Batcher<In, Out, Policy>::serve_slice(const Batch<In>& batch,
                                                     std::size_t count, std::size_t size,
                                                     const std::shared_ptr<const Pins>* pins) {
   if (count == batch.size() && count == size) return ask(batch, context);
-  MergedContext part;
+  MergedContext part(context.workspace());
   part.add(context, first, count);
   if (count == size) return ask(batch.slice(first, count), part.view(pins));
   std::vector<Rows<In>> rows;
@@ -298,7 +298,7 @@ template <class In, class Out, BatchPolicy Policy>
 [[gnu::noinline]] Outcomes<Out> Batcher<In, Out, Policy>::serve_in_slices(
     const Batch<In>& batch, const BatchContext& context) {
   const Kind kind{RowKind<In>::of(batch)};
-  std::vector<Outcomes<Out>> pieces;
+  std::pmr::vector<Outcomes<Out>> pieces(resource_of(context.workspace()));
   std::shared_ptr<const Pins> pins = context.pins() != nullptr ? *context.shared_pins() : nullptr;
   Lock lock(mutex_);
   for (std::size_t first = 0; first < batch.size();) {
@@ -323,7 +323,7 @@ template <class In, class Out, BatchPolicy Policy>
     first += count;
   }
   lock.unlock();
-  return joined(std::span(pieces));
+  return joined(std::span<Outcomes<Out>>(pieces), context.workspace());
 }
 
 }  // namespace galley::inline v1::detail
