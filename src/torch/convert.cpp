@@ -24,9 +24,12 @@ void retain(void* handle) noexcept {
 void release(void* handle) noexcept {
   c10::raw::intrusive_ptr::decref(static_cast<Impl*>(handle));
 }
+std::size_t shares(void* handle) noexcept {
+  return c10::raw::intrusive_ptr::use_count(static_cast<Impl*>(handle));
+}
 
 // Owners of this table are at::Tensor handles: the table's address tells them again.
-constexpr OwnerTable torch_table{&retain, &release, false};
+constexpr OwnerTable torch_table{&retain, &release, false, &shares};
 
 constexpr std::array scalar_types = {at::kFloat, at::kDouble, at::kHalf, at::kBFloat16, at::kChar,
                                      at::kShort, at::kInt,    at::kLong, at::kByte,     at::kBool};

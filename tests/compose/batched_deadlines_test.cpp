@@ -370,3 +370,20 @@ TEST_CASE("a late row is answered when the queue is looked at, whatever its prio
   CHECK(log->batches.size() == 3);
   CHECK(low.status() == Status::deadline_exceeded);
 }
+
+TEST_CASE("a drained batcher counts what callers run themselves", "[batched]") {
+  const ManualExecutor executor;
+  const auto log = std::make_shared<BatchLog>();
+  const auto graph = batched(executor, logged(log));
+  std::size_t left = 0;
+  log->during = [&](const std::vector<int>&) {
+    DrainBatches drain;
+    CHECK(graph.control("", drain).has_value());
+    left = drain.left;
+  };
+  CHECK(graph.serve(1).has_value());
+  CHECK(left == 1);
+  DrainBatches drain;
+  CHECK(graph.control("", drain).has_value());
+  CHECK(drain.left == 0);
+}

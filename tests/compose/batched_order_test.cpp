@@ -282,6 +282,28 @@ TEST_CASE("a row without a deadline does not starve behind rows that have one", 
   }
 }
 
+TEST_CASE("rows that come while slow answers are given are taken by another worker", "[batched]") {
+  for (const Duration slow : {Duration(1us), Duration(10ms)}) {
+    const ManualExecutor executor;
+    const auto graph = batched(executor, logged(std::make_shared<BatchLog>()), {.max_running = 2});
+    IntEar next;
+    std::size_t woken = 0;
+    const auto answer = [&](bool last) {
+      graph.submit(1, {}, [&, last](Result<int>) {
+        executor.pass(slow);
+        if (!last) return;
+        graph.submit(2, {}, next.listen());
+        woken = executor.pending();
+      });
+      executor.run_ready();
+    };
+    for (int i = 0; i < 3; ++i) answer(i == 2);
+    CHECK(woken == (slow == 10ms ? 1 : 0));
+    executor.run_ready();
+    CHECK(next.value() == 20);
+  }
+}
+
 TEST_CASE("priorities that nobody uses any more are forgotten", "[batched]") {
   Kitchen kitchen(one_by_one);
   kitchen.log->during = [&](const std::vector<int>& batch) {

@@ -310,3 +310,32 @@ TEST_CASE("the bytes of queued named tensors are counted", "[batched]") {
   executor.run_ready();
   CHECK(ears[0].value() == 1);
 }
+
+TEST_CASE("who keeps one row of each batch does not keep them all", "[batched]") {
+  const ManualExecutor executor;
+  const auto graph = batched(
+      executor,
+      galley::map_batch(
+          "block", [](const Rows<Tensor>& rows) { return *Rows<Tensor>::of_block(*rows.dense()); }),
+      always_queued);
+  constexpr std::size_t bound = 16;  // blocks that live
+  std::vector<Tensor> kept;
+  std::size_t alone = 0;
+  for (std::size_t batch = 0; batch < 2 * bound; ++batch) {
+    std::vector<BatchEar<Tensor>> ears(4);
+    for (BatchEar<Tensor>& ear : ears) {
+      graph.submit(filled({8}, static_cast<float>(batch)), {}, ear.listen());
+    }
+    executor.run_ready();
+    kept.push_back(ears[1].value());
+    ears.clear();
+    CHECK(first_of(kept.back()) == static_cast<float>(batch));
+    if (kept.back().owner().shares() == 1) ++alone;
+  }
+  CHECK(alone == bound);
+  kept.clear();
+  std::vector<BatchEar<Tensor>> ears(2);
+  for (BatchEar<Tensor>& ear : ears) graph.submit(filled({8}, 1), {}, ear.listen());
+  executor.run_ready();
+  CHECK(ears[0].value().owner().shares() > 1);  // shared again
+}

@@ -252,6 +252,20 @@ TEST_CASE("a policy that names an impossible number of rows closes a possible on
   }
 }
 
+TEST_CASE("a policy that gives a reason there is not harms nothing", "[batched]") {
+  const ManualExecutor executor;
+  struct Unreasonable {
+    galley::Duration max_wait() const { return {}; }
+    galley::BatchDecision decide(const galley::BatchView& view) const {
+      return galley::BatchDecision::close(view.rows, static_cast<galley::CloseReason>(200));
+    }
+  };
+  const auto graph =
+      batched(executor, logged(std::make_shared<BatchLog>()), always_queued, Unreasonable());
+  CHECK(graph.serve(1) == Result<int>(10));
+  CHECK(statistics_of(graph).closed_by(galley::CloseReason::idle) == 1);
+}
+
 TEST_CASE("preferred sizes are the sizes of the batches", "[batched]") {
   const ManualExecutor executor;
   const auto log = std::make_shared<BatchLog>();

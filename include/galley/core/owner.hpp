@@ -17,10 +17,12 @@ namespace galley::inline v1 {
 ///
 /// 1. `retain` and `release` may be called from any thread; the last `release` frees.
 /// 2. `lent` is true where the memory must not outlive the call that lent it (a `Workspace`).
+/// 3. `shares` says how many references there are, and may be left out.
 struct OwnerTable {
   void (*retain)(void* handle) noexcept = nullptr;
   void (*release)(void* handle) noexcept = nullptr;
   bool lent = false;
+  std::size_t (*shares)(void* handle) noexcept = nullptr;
 };
 
 template <class T>
@@ -70,9 +72,14 @@ class Owner {
   const OwnerTable* table() const noexcept { return table_; }
   void* handle() const noexcept { return handle_; }
 
-  /// True when nobody else has a share in memory that is galley's own; false of a backend's, which
-  /// cannot be asked.
+  /// True when nobody else has a share in memory that is galley's own, which may then be written
+  /// again; false of a backend's, which may be known elsewhere.
   bool is_only_share() const noexcept;
+
+  /// How many shares there are, this one among them; 0 where that is not known.
+  std::size_t shares() const noexcept {
+    return table_ != nullptr && table_->shares != nullptr ? table_->shares(handle_) : 0;
+  }
 
   /// Gives the reference up without releasing it, to who knows the table. Leaves this null.
   void* detach() noexcept {
@@ -123,7 +130,10 @@ struct Holder {
     // acq_rel pairs with itself: the last release sees what every other share did before its own.
     if (holder->references.fetch_sub(1, std::memory_order_acq_rel) == 1) delete holder;
   }
-  static constexpr OwnerTable table{&retain, &release, false};
+  static std::size_t shares(void* handle) noexcept {
+    return static_cast<Holder*>(handle)->references.load(std::memory_order_acquire);
+  }
+  static constexpr OwnerTable table{&retain, &release, false, &shares};
 
   std::atomic<std::size_t> references{1};
   T value;
@@ -163,11 +173,17 @@ struct alignas(memory_alignment) MemoryHeader {
       ::operator delete(header, std::align_val_t{memory_alignment});
     }
   }
+  // Acquire: pairs with the releases of the other shares, whose reads and writes are then over.
+  static std::size_t shares(void* handle) noexcept {
+    return static_cast<MemoryHeader*>(handle)->references.load(std::memory_order_acquire);
+  }
 };
 static_assert(sizeof(MemoryHeader) == memory_alignment);
 
-inline constexpr OwnerTable heap_table{&MemoryHeader::retain, &MemoryHeader::release, false};
-inline constexpr OwnerTable workspace_table{&MemoryHeader::retain, &MemoryHeader::release, true};
+inline constexpr OwnerTable heap_table{&MemoryHeader::retain, &MemoryHeader::release, false,
+                                       &MemoryHeader::shares};
+inline constexpr OwnerTable workspace_table{&MemoryHeader::retain, &MemoryHeader::release, true,
+                                            &MemoryHeader::shares};
 
 }  // namespace detail
 
@@ -178,10 +194,7 @@ Held<T> Owner::hold(T value) {
 }
 
 inline bool Owner::is_only_share() const noexcept {
-  if (table_ != &detail::heap_table) return false;
-  // Acquire: pairs with the releases of the other shares, whose reads and writes are then over.
-  return static_cast<detail::MemoryHeader*>(handle_)->references.load(std::memory_order_acquire) ==
-         1;
+  return table_ == &detail::heap_table && shares() == 1;
 }
 
 template <class T>

@@ -98,6 +98,7 @@ class Batcher : public std::enable_shared_from_this<Batcher<In, Out, Policy>> {
     std::shared_ptr<Batcher> keep;
     Gathered<In> gathered;
     MergedContext context;
+    SharedBlocks<Out> blocks;
     // Under the lock.
     bool active = false;
     bool computing = false;
@@ -178,6 +179,7 @@ class Batcher : public std::enable_shared_from_this<Batcher<In, Out, Policy>> {
   Runner* runner_to_wake();
   Runner* runner_for(const Bucket& bucket);
   void wake(Runner* runner);
+  bool somebody_looks() const noexcept;
   void answers_begin(Runner& runner);
   void answers_given(Runner& runner);
   void finish(Runner& runner);
@@ -228,6 +230,7 @@ class Batcher : public std::enable_shared_from_this<Batcher<In, Out, Policy>> {
   Timer timer_;
   std::size_t looking_ = 0;    // active runners that hold no batch
   std::size_t answering_ = 0;  // of these, those that give answers first
+  Duration answer_time_ = {};  // of a batch, in the mean
   std::size_t queued_rows_ = 0;
   std::size_t queued_bytes_ = 0;
   std::size_t deadlines_ = 0;  // queued requests that have one
@@ -306,10 +309,14 @@ Result<void> Batcher<In, Out, Policy>::control(ControlRequest& request) {
     admits_ = drain->admit == DrainBatches::Admit::all;
     let_callers_run();
     drain->left = queued_rows_;
+    std::size_t computing = 0;
     for (const auto& runner : runners_) {
       if (!runner->computing) continue;
+      ++computing;
       for (const Part& part : runner->parts) drain->left += part.count;
     }
+    // What callers run: one row each at least.
+    drain->left += std::max(slots_.running(), computing) - computing;
   } else if (auto* profile = request.as<BatchProfile>()) {
     *profile = profile_now();
   } else if (auto* begin = request.as<SetBatchProfile>()) {

@@ -250,6 +250,47 @@ Rows<Out> survivors_out(Rows<Out>& all, std::size_t first, std::size_t count) {
   }
 }
 
+/// Answers that share memory: for rows of an ordinary type, none do.
+template <class Out>
+struct SharedBlocks {
+  bool may_share(const Rows<Out>&) { return true; }
+  static void unshare(Rows<Out>&) {}
+};
+
+/// The block that a batch was answered with lives as long as a row of it is kept. Beyond a bound of
+/// such blocks that live, rows are copied out instead, so that who keeps one row of each batch
+/// does not keep all.
+template <>
+class SharedBlocks<Tensor> {
+ public:
+  /// True where the rows of this batch may go out sharing its block.
+  bool may_share(const Rows<Tensor>& rows) {
+    std::erase_if(live_, [](const Tensor& block) { return block.owner().shares() <= 1; });
+    const Tensor* const block = rows.block();
+    if (block == nullptr || rows.size() < 2) return true;
+    if (live_.size() == most) return false;
+    live_.push_back(*block);
+    return true;
+  }
+
+  /// The same rows in memory of their own; left as they are where there is none.
+  static void unshare(Rows<Tensor>& rows) {
+    const Result<Tensor> dense = rows.dense();
+    if (!dense.has_value() || !dense->device().is_cpu()) return;
+    Result<Tensor> own = Tensor::empty(dense->dtype(), dense->shape());
+    if (!own.has_value()) return;
+    auto* const to = static_cast<std::byte*>(own->mutable_data());
+    if (!dense->copy_into({to, own->byte_size()}).has_value()) return;
+    if (Result<Rows<Tensor>> block = Rows<Tensor>::of_block(*std::move(own)); block.has_value()) {
+      rows = *std::move(block);
+    }
+  }
+
+ private:
+  static constexpr std::size_t most = 16;
+  std::vector<Tensor> live_;  // our shares
+};
+
 /// The outcomes of rows `first` to `first + count - 1` of a batch, moved out: each row once.
 template <class Out>
 Outcomes<Out> outcomes_out(Outcomes<Out>& all, std::size_t first, std::size_t count) {

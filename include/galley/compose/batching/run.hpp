@@ -177,11 +177,15 @@ void Batcher<In, Out, Policy>::deliver(Runner& runner, Bucket& bucket, Outcomes<
   window_rows_ += rows;
   note_window(end);
   if (outcomes.all_ok()) bucket.costs.observe(runner.size, took);
+  Runner* const other = runner_to_wake();
   lock.unlock();
+  wake(other);
+  const bool shared = parts.size() < 2 || runner.blocks.may_share(outcomes.survivors());
   std::size_t first = 0;
   for (const Part& part : parts) {
     Request& request = *part.request;
     Outcomes<Out> own = outcomes_out(outcomes, first, part.count);
+    if (!shared) SharedBlocks<Out>::unshare(own.survivors());
     first += part.count;
     if (part.is_whole()) {
       BatchCompletion<Out> done = std::move(request.done);
@@ -198,7 +202,9 @@ void Batcher<In, Out, Policy>::deliver(Runner& runner, Bucket& bucket, Outcomes<
     if (answer.has_value()) (*std::move(answer)).give();
   }
   parts.clear();
+  const Duration answering = time_now() - end;
   lock.lock();
+  answer_time_ += (answering - answer_time_) / 8;
   runner.parts.swap(parts);  // its memory, for the next batch
   lock.unlock();
 }

@@ -24,6 +24,10 @@ class Slots {
   bool all_taken() const noexcept {
     return running(state_.load(std::memory_order_seq_cst)) >= places_;
   }
+  /// How many run.
+  std::size_t running() const noexcept {
+    return static_cast<std::size_t>(running(state_.load(std::memory_order_seq_cst)));
+  }
   bool any_taken() const noexcept { return running(state_.load(std::memory_order_seq_cst)) > 0; }
 
   /// Takes a place for a worker's batch; false when all are taken.

@@ -78,10 +78,18 @@ auto Batcher<In, Out, Policy>::choose(TimePoint now, const Looks& looks) const -
   return best;
 }
 
+/// True where a runner is about to look at the queue. One that gives answers is, where that takes
+/// less time than to wake another; else the rows that come meanwhile are not to wait for it.
+template <class In, class Out, BatchPolicy Policy>
+bool Batcher<In, Out, Policy>::somebody_looks() const noexcept {
+  constexpr Duration to_wake = std::chrono::microseconds(50);
+  return looking_ > (answer_time_ > to_wake ? answering_ : 0);
+}
+
 /// An idle runner to be posted, where there is work that nobody is looking for; else null.
 template <class In, class Out, BatchPolicy Policy>
 auto Batcher<In, Out, Policy>::runner_to_wake() -> Runner* {
-  if (looking_ != 0 || queued_rows_ == 0 || slots_.all_taken()) return nullptr;
+  if (somebody_looks() || queued_rows_ == 0 || slots_.all_taken()) return nullptr;
   for (const auto& runner : runners_) {
     if (runner->active) continue;
     runner->active = true;
@@ -94,7 +102,7 @@ auto Batcher<In, Out, Policy>::runner_to_wake() -> Runner* {
 /// The same after rows have come to `bucket`: not while all they do is to wait.
 template <class In, class Out, BatchPolicy Policy>
 auto Batcher<In, Out, Policy>::runner_for(const Bucket& bucket) -> Runner* {
-  if (looking_ != 0) return nullptr;
+  if (somebody_looks()) return nullptr;
   if (timer_.posted) {
     const TimePoint now = time_now();
     const BatchDecision decision = decide(bucket, now, Looks());
