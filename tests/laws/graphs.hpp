@@ -109,6 +109,10 @@ class GraphMaker {
     galley::BatchOptions drawn;
     drawn.max_rows = static_cast<std::size_t>(1 + number(9));
     if (number(2) == 0) drawn.caller_runs = galley::CallerRuns::never;
+    if (number(3) != 0) return drawn;
+    for (std::size_t size = 1; size <= drawn.max_rows; ++size) {
+      if (number(3) == 0) drawn.sizes.push_back(size);
+    }
     return drawn;
   }
 
