@@ -23,7 +23,11 @@ class PipelineNode {
 
   PipelineNode(Servable<In, Mid> a, Servable<Mid, Out> b) : a_(std::move(a)), b_(std::move(b)) {}
 
-  NodeTraits traits() const { return a_.traits() & b_.traits(); }
+  NodeTraits traits() const {
+    NodeTraits traits = a_.traits() & b_.traits();
+    traits.mixed_shapes = a_.traits().mixed_shapes;  // the rows that come in are the first stage's
+    return traits;
+  }
 
   std::size_t frame_bytes() const {
     if (traits().inline_only) return 0;

@@ -120,7 +120,7 @@ class SlotState {
           Status::failed_precondition,
           "publish \"" + next.name() +
               "\": the slot's first version promised more (inline, stateless, deterministic, "
-              "repeatable or row-independent) than this one keeps");
+              "repeatable, row-independent or of mixed shapes) than this one keeps");
     }
     std::vector<Servable<In, Out>> dead;  // destroyed after the lock, on this thread
     const std::lock_guard lock(mutex_);

@@ -17,6 +17,9 @@ struct NodeTraits {
   bool row_independent = true;
   /// There is a slot beneath: the answer depends on a version that may change while serving.
   bool versioned = false;
+  /// Rows of unlike shapes in one batch cost it no more than in batches apart: it sorts them. A
+  /// batcher before it then keeps them together.
+  bool mixed_shapes = false;
 
   /// The traits of a graph that uses both.
   friend constexpr NodeTraits operator&(NodeTraits a, NodeTraits b) noexcept {
@@ -25,7 +28,8 @@ struct NodeTraits {
             .deterministic = a.deterministic && b.deterministic,
             .repeatable = a.repeatable && b.repeatable,
             .row_independent = a.row_independent && b.row_independent,
-            .versioned = a.versioned || b.versioned};
+            .versioned = a.versioned || b.versioned,
+            .mixed_shapes = a.mixed_shapes && b.mixed_shapes};
   }
   friend constexpr bool operator==(const NodeTraits&, const NodeTraits&) = default;
 };

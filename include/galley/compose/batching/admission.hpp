@@ -10,7 +10,7 @@ void Batcher<In, Out, Policy>::submit(Rows<In>&& rows, const BatchContext& conte
                                       BatchCompletion<Out>&& done) {
   const std::size_t row_bytes = RowKind<In>::bytes(rows);
   const Pins* const pins = context.pins();
-  const Kind kind{RowKind<In>::of(rows), !context.keys().empty(), pins != nullptr,
+  const Kind kind{kind_of(rows), !context.keys().empty(), pins != nullptr,
                   pins != nullptr ? pins->stamp() : 0};
   Request& request = frame.template make<Request>(std::move(rows), context, frame, std::move(done));
   request.row_bytes = row_bytes;

@@ -128,6 +128,11 @@ class Batcher : public std::enable_shared_from_this<Batcher<In, Out, Policy>> {
     BatchDecision decision = {};
   };
 
+  /// What the rows must have in common with others; nothing where the child sorts them itself.
+  template <class Held>
+  RowKind<In> kind_of(const Held& rows) const {
+    return mixed_shapes_ ? RowKind<In>() : RowKind<In>::of(rows);
+  }
   /// The most rows a caller may run by itself, which cannot fill batches up.
   std::size_t caller_rows() const noexcept {
     if (options_.caller_runs == CallerRuns::never) return 0;
@@ -216,6 +221,7 @@ class Batcher : public std::enable_shared_from_this<Batcher<In, Out, Policy>> {
   const Servable<In, Out> child_;
   const bool stateful_;
   const bool versioned_;
+  const bool mixed_shapes_;
   Slots slots_;
   // Copies of what is under the lock, for who does not take it. Relaxed: each stands alone.
   std::atomic<std::size_t> caller_rows_{0};
@@ -260,6 +266,7 @@ Batcher<In, Out, Policy>::Batcher(Executor executor, Servable<In, Out> child,
       child_(std::move(child)),
       stateful_(child_.traits().stateful),
       versioned_(child_.traits().versioned),
+      mixed_shapes_(child_.traits().mixed_shapes),
       slots_(stateful_                  ? 1
              : options.max_running == 0 ? std::max<std::size_t>(1, executor_.concurrency())
                                         : options.max_running),

@@ -249,7 +249,7 @@ Outcomes<Out> Batcher<In, Out, Policy>::serve_above(const Batch<In>& batch,
 /// How many of the last `rows` rows of a caller's batch go next.
 template <class In, class Out, BatchPolicy Policy>
 std::size_t Batcher<In, Out, Policy>::next_slice(const Batch<In>& batch, std::size_t rows) {
-  const Bucket* const bucket = bucket_of(Kind{RowKind<In>::of(batch)});
+  const Bucket* const bucket = bucket_of(Kind{kind_of(batch)});
   const std::size_t most = std::min(rows, limit());
   if (bucket == nullptr) return most;
   BatchView view;
@@ -303,7 +303,7 @@ inline std::size_t rows_of_other_keys(std::span<const Key> keys, std::size_t fir
 template <class In, class Out, BatchPolicy Policy>
 [[gnu::noinline]] Outcomes<Out> Batcher<In, Out, Policy>::serve_in_slices(
     const Batch<In>& batch, const BatchContext& context) {
-  const Kind kind{RowKind<In>::of(batch)};
+  const Kind kind{kind_of(batch)};
   std::pmr::vector<Outcomes<Out>> pieces(resource_of(context.workspace()));
   std::shared_ptr<const Pins> pins = context.pins() != nullptr ? *context.shared_pins() : nullptr;
   Lock lock(mutex_);
