@@ -4,6 +4,7 @@
 #include <galley/core/device.hpp>
 #include <galley/core/signature.hpp>
 #include <galley/core/tensor.hpp>
+#include <galley/core/tolerance.hpp>
 #include <galley/torch/threads.hpp>
 
 #include <cstddef>
@@ -12,14 +13,6 @@
 #include <vector>
 
 namespace galley::inline v1 {
-
-/// How far two answers to one row may lie apart: |a - b| <= absolute + relative * |b|. Loosen it
-/// for models that answer in 16 bits.
-struct Tolerance {
-  double absolute = 1e-5;
-  double relative = 1e-4;
-  friend bool operator==(const Tolerance&, const Tolerance&) = default;
-};
 
 /// Whether a module's parameters become constants of its graph when it is loaded.
 enum class Freeze : std::uint8_t { no, yes };
