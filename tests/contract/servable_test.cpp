@@ -2,6 +2,7 @@
 #include <galley/compose/batched.hpp>
 #include <galley/compose/map.hpp>
 #include <galley/compose/on.hpp>
+#include <galley/compose/padded.hpp>
 #include <galley/compose/pipeline.hpp>
 #include <galley/core/slot.hpp>
 #include <galley/policy/batch/preferred_sizes.hpp>
@@ -9,6 +10,7 @@
 #include <galley/testing/contracts/servable.hpp>
 #include <galley/testing/manual_executor.hpp>
 
+#include <support/padding.hpp>
 #include <support/rows.hpp>
 
 #include <chrono>
@@ -87,6 +89,30 @@ TEST_CASE("batched graphs keep the contract, whatever the policy", "[contract]")
   const auto move = galley::map("move", [](const support::Particle& p) { return p.x + 1; });
   CHECK(all(check_servable<support::Particle, float>(galley::batched(executor, move), particles, {},
                                                      drive)) == "");
+}
+
+TEST_CASE("padded graphs keep the contract, before and behind a batcher", "[contract]") {
+  const ManualExecutor executor;
+  const auto log = std::make_shared<support::BlockLog>();
+  const auto model = support::summing(log);
+  const std::vector<galley::Tensor> rows{support::counting(3),      support::counting(8),
+                                         support::row_of({-1, -2}), support::counting(20),
+                                         support::counting(5),      support::counting(16)};
+  const auto drive = [&] { executor.run_all(); };
+  const galley::Padding options = support::paddings();
+  for (const auto& graph :
+       {galley::padded(model, options), galley::padded(galley::on(executor, model), options),
+        galley::padded(galley::batched(executor, model), options),
+        galley::batched(executor, galley::padded(model, options))}) {
+    CAPTURE(graph.name());
+    REQUIRE(graph.prepare().has_value());
+    CHECK(all(check_servable<galley::Tensor, float>(graph, rows, {}, drive)) == "");
+  }
+  galley::Padding cut = options;
+  cut.output_axis = 0;
+  const auto doubling = galley::padded(support::doubling(log), cut);
+  REQUIRE(doubling.prepare().has_value());
+  CHECK(all(check_servable<galley::Tensor, galley::Tensor>(doubling, rows)) == "");
 }
 
 TEST_CASE("a servable whose rows depend on each other is found out", "[contract]") {

@@ -5,7 +5,6 @@
 
 #include <algorithm>
 #include <array>
-#include <cmath>
 #include <cstddef>
 #include <cstdint>
 #include <span>
@@ -27,9 +26,13 @@ inline std::vector<std::size_t> geometric_lengths(std::size_t least, std::size_t
   ratio = std::max(1.01, ratio);
   lengths.push_back(least);
   while (lengths.back() < most) {
-    const double next = std::ceil(static_cast<double>(lengths.back()) * ratio);
-    const bool beyond = next >= static_cast<double>(most);
-    lengths.push_back(beyond ? most : static_cast<std::size_t>(next));
+    const double next = static_cast<double>(lengths.back()) * ratio;
+    if (next >= static_cast<double>(most)) {
+      lengths.push_back(most);
+    } else {
+      const auto down = static_cast<std::size_t>(next);
+      lengths.push_back(static_cast<double>(down) < next ? down + 1 : down);
+    }
   }
   return lengths;
 }
