@@ -2,8 +2,8 @@
 // runtime.
 //
 // The doors to the rest: <galley/torch.hpp> (LibTorch models), <galley/learn.hpp> (Eigen). Not for
-// every file, and so not here: <galley/core/future.hpp>, <galley/core/named_tensors.hpp>,
-// <galley/core/signature.hpp>.
+// every file, and so not here: <galley/compose/padded.hpp>, <galley/core/future.hpp>,
+// <galley/core/named_tensors.hpp>, <galley/core/signature.hpp>.
 #pragma once
 
 #include <galley/compose/batched.hpp>

@@ -1,11 +1,14 @@
 #include <galley/compose/padded.hpp>
 
+#include <support/allocations.hpp>
 #include <support/padding.hpp>
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <limits>
 #include <memory>
+#include <memory_resource>
 #include <string>
 #include <utility>
 #include <vector>
@@ -359,4 +362,24 @@ TEST_CASE("keys and contexts go along with their rows", "[padded]") {
             .all_ok());
   CHECK(log->keys == std::vector<std::vector<Key>>{{70, 130}, {20}});
   CHECK(log->requests == std::vector<std::vector<std::uint64_t>>{{5, 5}, {5}});
+}
+
+TEST_CASE("one row allocates its block, and nothing where memory is lent", "[padded]") {
+  const Servable<Tensor, float> model("first", [](const Rows<Tensor>& rows) {
+    Rows<float> out;
+    for (std::size_t i = 0; i < rows.size(); ++i) out.push_back(*rows[i].data<float>());
+    return out;
+  });
+  const auto graph = padded(model, paddings());
+  REQUIRE(why(graph.prepare()) == "");
+  const Tensor row = counting(7);
+  REQUIRE(graph.serve(row).has_value());  // the first of its size is new to the costs
+  std::array<std::byte, 4096> memory;
+  const support::AllocationCount heap;
+  CHECK(graph.serve(row).has_value());
+  const std::size_t of_block = heap.so_far();
+  std::pmr::monotonic_buffer_resource lent(memory.data(), memory.size());
+  CHECK(graph.serve(row, {}, {.workspace = &lent}).has_value());
+  CHECK(of_block <= 1);
+  CHECK(heap.so_far() == of_block);
 }

@@ -42,10 +42,13 @@ class PaddedNode {
     traits.mixed_shapes = true;
     return traits;
   }
-  std::size_t frame_bytes() const { return Frame::bytes_for<Join>(); }
+  std::size_t frame_bytes() const {
+    return child_.traits().inline_only ? 0 : Frame::bytes_for<Join>();
+  }
   void each_child(FunctionRef<void(const NodeHeader&)> visit) const { visit(child_.node()); }
 
-  /// Also where rows wait for nobody this runs the samples at every length: a warm-up.
+  /// Compares the samples' answers: where nothing waits on each thread that will serve, which warms
+  /// every length up; else on this one, since work that waits must not hold all workers.
   Result<void> prepare(const PrepareScope& scope) const {
     GALLEY_TRY(child_.prepare(scope));
     if (padder_.options().check == Padding::Check::trust) return {};
