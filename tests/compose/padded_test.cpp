@@ -232,8 +232,8 @@ TEST_CASE("rows of other types and shapes go in blocks of their own", "[padded]"
   const Rows<Tensor> rows{counting(3), *Tensor::zeros(galley::i64, {3}),
                           *Tensor::zeros(galley::f32, {3, 2}), counting(4), counting(5)};
   CHECK(graph.serve_rows(rows).all_ok());
-  CHECK(blocks == std::vector<std::string>{"float32 [2, 4]", "float32 [1, 8]", "int64 [1, 4]",
-                                           "float32 [1, 4, 2]"});
+  CHECK(blocks == std::vector<std::string>{"float32 [2, 4]", "int64 [1, 4]", "float32 [1, 4, 2]",
+                                           "float32 [1, 8]"});
 }
 
 TEST_CASE("rows that the model refuses, and those that padding refuses, keep their places",

@@ -11,11 +11,13 @@
 #include <galley/policy/cost_table.hpp>
 #include <galley/policy/padding.hpp>
 
+#include <algorithm>
 #include <concepts>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
 #include <mutex>
+#include <numeric>
 #include <optional>
 #include <string>
 #include <utility>
@@ -136,6 +138,8 @@ class Padder {
     return padded_length_for(options_.lengths,
                              static_cast<std::size_t>(row.shape()[options_.axis]));
   }
+  /// By part: the part that its rows run in, itself or one that differs in length alone.
+  std::vector<RowIndex> targets(const std::vector<PaddedPart>& parts, PaddingRecord& record) const;
   Result<Rows<Tensor>> padded(const PaddedPart& part, const Batch<Tensor>& batch,
                               Workspace* workspace) const;
   Result<Rows<Tensor>> mask(const PaddedPart& part, const Batch<Tensor>& batch,
@@ -213,49 +217,55 @@ inline PaddedParts Padder::sort(const Batch<Tensor>& batch, std::size_t least) c
   return sorted;
 }
 
-inline void Padder::merge(PaddedParts& sorted, PaddingRecord& record) const {
-  std::vector<PaddedPart>& parts = sorted.parts;
-  std::vector<RowIndex> into(parts.size() + 1);  // by old part: the new one
-  std::vector<PaddedPart> kept;
-  std::vector<bool> seen(parts.size());
-  const auto length_free = [this](const PaddedPart& part) {
+inline std::vector<RowIndex> Padder::targets(const std::vector<PaddedPart>& parts,
+                                             PaddingRecord& record) const {
+  const auto free_of_length = [this](const PaddedPart& part) {
     return with_length(part.shape, options_.axis, 0);
   };
+  std::vector<RowIndex> into(parts.size());
+  std::iota(into.begin(), into.end(), RowIndex{0});
+  std::vector<bool> seen(parts.size());
   for (std::size_t first = 0; first < parts.size(); ++first) {
     if (seen[first]) continue;
-    // All parts of one kind, which differ in length alone.
     std::vector<PaddedLoad> loads(options_.lengths.size());
-    std::vector<std::size_t> kind;
+    std::vector<RowIndex> of_length(options_.lengths.size());
+    std::vector<std::size_t> alike;  // in all but their length
     for (std::size_t i = first; i < parts.size(); ++i) {
-      if (parts[i].dtype != parts[first].dtype ||
-          length_free(parts[i]) != length_free(parts[first])) {
-        continue;
-      }
+      if (parts[i].dtype != parts[first].dtype) continue;
+      if (free_of_length(parts[i]) != free_of_length(parts[first])) continue;
       seen[i] = true;
-      kind.push_back(i);
+      alike.push_back(i);
       loads[parts[i].length].rows = parts[i].rows;
+      of_length[parts[i].length] = static_cast<RowIndex>(i);
     }
-    const MergedLengths together = kind.size() > 1 ? record.merge(loads) : merge_upward(loads);
-    std::vector<RowIndex> place(options_.lengths.size());
-    for (const std::size_t i : kind) {
-      if (together[parts[i].length] != parts[i].length) continue;
-      place[parts[i].length] = static_cast<RowIndex>(kept.size());
-      into[i] = static_cast<RowIndex>(kept.size());
-      kept.push_back(parts[i]);
-    }
-    for (const std::size_t i : kind) {
-      const std::size_t length = together[parts[i].length];
-      if (length == parts[i].length) continue;
-      into[i] = place[length];
-      PaddedPart& part = kept[into[i]];
-      part.rows += parts[i].rows;
-      part.merged += parts[i].rows;
-      part.elements += parts[i].elements;
-    }
+    if (alike.size() < 2) continue;
+    const MergedLengths together = record.merge(loads);
+    for (const std::size_t i : alike) into[i] = of_length[together[parts[i].length]];
   }
-  into.back() = static_cast<RowIndex>(kept.size());
-  for (RowIndex& part : sorted.of_row) part = into[part];
-  parts = std::move(kept);
+  return into;
+}
+
+inline void Padder::merge(PaddedParts& sorted, PaddingRecord& record) const {
+  const std::vector<PaddedPart>& parts = sorted.parts;
+  const std::vector<RowIndex> into = targets(parts, record);
+  std::vector<RowIndex> place(parts.size() + 1);  // of each part among those kept
+  std::vector<PaddedPart> kept;
+  for (std::size_t i = 0; i < parts.size(); ++i) {
+    if (into[i] != i) continue;
+    place[i] = static_cast<RowIndex>(kept.size());
+    kept.push_back(parts[i]);
+  }
+  for (std::size_t i = 0; i < parts.size(); ++i) {
+    if (into[i] == i) continue;
+    place[i] = place[into[i]];
+    PaddedPart& part = kept[place[i]];
+    part.rows += parts[i].rows;
+    part.merged += parts[i].rows;
+    part.elements += parts[i].elements;
+  }
+  place.back() = static_cast<RowIndex>(kept.size());  // of rows that fit none
+  for (RowIndex& part : sorted.of_row) part = place[part];
+  sorted.parts = std::move(kept);
 }
 
 inline Result<Rows<Tensor>> Padder::padded(const PaddedPart& part, const Batch<Tensor>& batch,
