@@ -7,6 +7,7 @@
 #pragma once
 
 #include <galley/compose/batched.hpp>
+#include <galley/compose/in_order.hpp>
 #include <galley/compose/map.hpp>
 #include <galley/compose/on.hpp>
 #include <galley/compose/pipeline.hpp>

@@ -1,5 +1,6 @@
 // The servables' contract suite: on graphs that keep it and on servables that break it.
 #include <galley/compose/batched.hpp>
+#include <galley/compose/in_order.hpp>
 #include <galley/compose/map.hpp>
 #include <galley/compose/on.hpp>
 #include <galley/compose/padded.hpp>
@@ -55,7 +56,8 @@ TEST_CASE("graphs keep the contract, inline and asynchronous", "[contract]") {
   const auto later = Servable("later", [](int n, Completion<int> done) { done(n * 2); });
   for (const auto& graph :
        {plus, plus | plus, galley::on(executor, plus), later | galley::on(executor, plus) | later,
-        galley::slot("slot", galley::on(executor, plus)).servable}) {
+        galley::slot("slot", galley::on(executor, plus)).servable, galley::in_order(plus),
+        galley::in_order(later | galley::on(executor, galley::in_order(plus)))}) {
     CAPTURE(graph.name());
     CHECK(all(check_servable<int, int>(graph, samples, {}, [&] { executor.run_ready(); })) == "");
   }
@@ -79,6 +81,7 @@ TEST_CASE("batched graphs keep the contract, whatever the policy", "[contract]")
             galley::batched(executor, child, options, galley::LearnedCap{.max_yields = 0}),
             galley::batched(executor, child, options, galley::SizeOrDelay{3, 1ms}),
             galley::batched(executor, child, options, galley::PreferredSizes{{2, 4}, 1ms}),
+            galley::in_order(galley::batched(executor, child, options)),
             later | galley::batched(executor, child, options) | later}) {
         CAPTURE(graph.name(), options.max_rows);
         CHECK(all(check_servable<int, int>(graph, samples, {}, drive)) == "");

@@ -17,7 +17,7 @@ using namespace laws;
 
 namespace {
 
-constexpr int unbatched = 7;
+constexpr int unbatched = 9;
 constexpr int most_shapes = unbatched + 2 * batchings;
 
 /// A graph with faulty stages at every kind of joint, and something whose life can be watched.
@@ -46,6 +46,10 @@ Servable<int, int> faulty_graph(int shape, const ManualExecutor& executor,
       return galley::slot("slot", on(later | now)).servable | now;
     case 6:
       return galley::slot("slot", galley::slot("inner", now | now).servable | now).servable;
+    case 7:
+      return galley::in_order(on(now | later)) | galley::in_order(now);
+    case 8:
+      return galley::in_order(batched_by(0, executor, later | galley::in_order(on(now)))) | later;
     default: {
       // Batched, of all joints: at once, behind an executor, and split in two.
       const galley::BatchOptions halves{.max_rows = 2,

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <galley/compose/batched.hpp>
+#include <galley/compose/in_order.hpp>
 #include <galley/compose/map.hpp>
 #include <galley/compose/on.hpp>
 #include <galley/compose/pipeline.hpp>
@@ -63,7 +64,8 @@ inline Servable<int, int> batched_by(int nth, const galley::Executor& executor,
   }
 }
 
-/// Draws graphs of maps, whole-batch maps, later answers, executors, batchers, slots and pipelines.
+/// Draws graphs of maps, whole-batch maps, later answers, executors, batchers, orders, slots and
+/// pipelines.
 class GraphMaker {
  public:
   GraphMaker(unsigned seed, galley::Executor executor)
@@ -79,7 +81,7 @@ class GraphMaker {
 
   /// A graph of at most about 2^depth stages.
   Graph graph(int depth) {
-    switch (depth > 0 ? number(9) : 0) {
+    switch (depth > 0 ? number(10) : 0) {
       case 1:
       case 2:
       case 3:
@@ -99,6 +101,10 @@ class GraphMaker {
         Graph inner = graph(depth - 1);
         return {batched_by(number(batchings), executor_, inner.servable, options()),
                 inner.reference};
+      }
+      case 8: {
+        Graph inner = graph(depth - 1);
+        return {galley::in_order(inner.servable), inner.reference};
       }
       default:
         return leaf();
