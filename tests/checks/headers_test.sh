@@ -23,4 +23,8 @@ passes headers "$@"
 plant include/galley/policy/heavy.hpp '#pragma once' '#include <regex>' '#include <future>'
 catches "^include/galley/policy/heavy.hpp:1: [0-9]* lines after preprocessing, the budget is 80000" \
   headers "$@"
+rm "$work/tree/include/galley/policy/heavy.hpp"
+plant bench/load/include/galley/load/run.hpp '#pragma once' 'inline std::string run() { return {}; }'
+catches "bench/load/include/galley/load/run.hpp:2:.*: error: .string. in namespace .std." \
+  headers "$@"
 echo "$count plantings"

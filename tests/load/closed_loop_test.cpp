@@ -13,8 +13,11 @@
 #include <atomic>
 #include <chrono>
 #include <cstddef>
+#include <memory>
+#include <mutex>
 #include <thread>
 #include <utility>
+#include <vector>
 
 #include <support/catch.hpp>
 
@@ -30,14 +33,10 @@ using galley::load::Timing;
 using galley::load::Traffic;
 using galley::load::Verdict;
 using support::Lane;
+using support::numbers;
 using namespace std::chrono_literals;
 
 namespace {
-
-Traffic<int, int> numbers() {
-  return {.row = [](std::size_t i) { return static_cast<int>(i); },
-          .check = [](std::size_t i, int answer) { return answer == static_cast<int>(i); }};
-}
 
 Run run(const Servable<int, int>& servable, const ClosedLoop& loop, const Timing& timing) {
   Result<Run> run = run_closed(servable, numbers(), loop, timing);
@@ -139,6 +138,61 @@ TEST_CASE("answers may come on any thread", "[closed_loop]") {
     CHECK(found.count(Status::ok) == 10'000);
     CHECK(found.count(Status::invalid_argument) == 10'000);
     CHECK(found.wrong == 0);
+  }
+}
+
+TEST_CASE("clients whose answers do not come are given up, and the others end", "[closed_loop]") {
+  const Lane lane(1ms);
+  std::vector<galley::Completion<int>> kept;
+  const Servable<int, int> forgets("forgets", [&](int n, galley::Completion<int> done) {
+    if (n % 100 == 99) {
+      kept.push_back(std::move(done));
+    } else {
+      done(n);
+    }
+  });
+  const Run found = run(forgets, {.clients = 3, .length = 1h}, lane.timing());
+  CHECK(found.requests == 300);
+  CHECK(found.unanswered == 3);
+  CHECK(found.count(Status::ok) == 297);
+  CHECK(found.verdict == Verdict::unanswered);
+  for (auto& done : kept) done(0);
+}
+
+TEST_CASE("a run that gives up leaves nothing behind that another thread may touch",
+          "[closed_loop]") {
+  for (int round = 0; round < 20; ++round) {
+    auto pool = std::make_unique<galley::ThreadPool>(galley::ThreadPoolOptions{.workers = 3});
+    std::mutex mutex;
+    std::vector<galley::Completion<int>> kept;
+    const auto graph =
+        galley::on(*pool, Servable<int, int>("forgets", [&](int n, galley::Completion<int> done) {
+          if (n % 50 != 49) return done(n);
+          const std::lock_guard lock(mutex);
+          kept.push_back(std::move(done));
+        }));
+    std::atomic<bool> over = false;
+    std::thread late([&] {  // answers what was forgotten, whatever the run makes of it
+      while (!over) {
+        std::vector<galley::Completion<int>> some;
+        {
+          const std::lock_guard lock(mutex);
+          if (kept.size() > 3) some.swap(kept);
+        }
+        for (auto& done : some) done(-1);
+        std::this_thread::yield();
+      }
+    });
+    Traffic<int, int> traffic = numbers();
+    traffic.check = {};
+    traffic.give_up = 1ms;
+    const Result<Run> found = run_closed(graph, traffic, {.clients = 8, .requests = 5'000});
+    over = true;
+    late.join();
+    pool.reset();  // what it still has to do is done
+    REQUIRE(found.has_value());
+    CHECK(found->requests <= 5'000);
+    CHECK(found->count(Status::ok) + found->unanswered == found->requests);
   }
 }
 

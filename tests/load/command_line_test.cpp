@@ -29,11 +29,11 @@ TEST_CASE("without arguments a sweep is the usual one", "[command_line]") {
 
 TEST_CASE("every option is read", "[command_line]") {
   const Result<Command> command =
-      parse(Arguments{"--rate",    "100",      "--rate",     "2.5e2",  "--fractions",   "0.5,1",
-                      "--seconds", "2.5",      "--warm-up",  "0",      "--requests",    "7",
-                      "--seed",    "9",        "--arrivals", "bursty", "--deadline-ms", "1.5",
-                      "--clients", "2,8",      "--calls",    "serve",  "--json",        "",
-                      "--html",    "page.html"});
+      parse(Arguments{"--rate",    "100",       "--rate",     "2.5e2",  "--fractions",   "0.5,1",
+                      "--seconds", "2.5",       "--warm-up",  "0",      "--requests",    "7",
+                      "--seed",    "9",         "--arrivals", "bursty", "--deadline-ms", "1.5",
+                      "--clients", "2,8",       "--calls",    "serve",  "--json",        "",
+                      "--html",    "page.html", "--give-up",  "2"});
   REQUIRE(command.has_value());
   CHECK(command->sweep.rates == std::vector<double>{100, 250});
   CHECK(command->sweep.fractions == std::vector<double>{0.5, 1});
@@ -43,6 +43,7 @@ TEST_CASE("every option is read", "[command_line]") {
   CHECK(command->sweep.seed == 9);
   CHECK(command->sweep.arrivals == Arrivals::bursty);
   CHECK(command->deadline == 1500us);
+  CHECK(command->give_up == 2s);
   CHECK(command->sweep.capacity.clients == std::vector<std::size_t>{2, 8});
   CHECK(command->sweep.capacity.kind == Clients::serving);
   CHECK(command->json.empty());

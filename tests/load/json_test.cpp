@@ -6,6 +6,8 @@
 #include <nlohmann/json.hpp>
 
 #include <chrono>
+#include <iterator>
+#include <limits>
 #include <string>
 
 #include <support/catch.hpp>
@@ -59,6 +61,7 @@ TEST_CASE("the JSON is JSON and says all there is", "[report]") {
   const auto& point = read["points"][0];
   CHECK(point["loop"] == "open");
   CHECK(point["offered"] == 500.5);
+  CHECK(point["unanswered"] == 0);
   CHECK(point["share"] == Approx(0.5005));
   CHECK(point["requests"] == 3);
   CHECK(point["warm_up"] == 1);
@@ -76,6 +79,17 @@ TEST_CASE("the JSON is JSON and says all there is", "[report]") {
   CHECK(point["computed_by_sender"] == false);
   CHECK(point["verdict"] == "valid");
   CHECK(point["why"] == run.why());
+}
+
+TEST_CASE("the JSON's members are in the order of its reader, and a bad name does no harm",
+          "[report]") {
+  Sweep sweep;
+  sweep.name = "half a letter: \xc3";
+  sweep.capacity.rate = std::numeric_limits<double>::infinity();
+  const auto read = nlohmann::ordered_json::parse(to_json(sweep));
+  CHECK(read.begin().key() == "load");
+  CHECK(std::prev(read.end()).key() == "points");
+  CHECK(read["capacity"].is_null());
 }
 
 TEST_CASE("a sweep of nothing is JSON too", "[report]") {

@@ -1,4 +1,4 @@
-// A server in virtual time, for runs whose every latency is known.
+// A server in virtual time, for runs whose every latency is known, and what it is asked.
 #pragma once
 
 #include <galley/core/completion.hpp>
@@ -6,6 +6,7 @@
 #include <galley/core/servable.hpp>
 #include <galley/core/time.hpp>
 #include <galley/load/timing.hpp>
+#include <galley/load/traffic.hpp>
 #include <galley/testing/manual_executor.hpp>
 #include <galley/testing/task_probe.hpp>
 
@@ -78,5 +79,11 @@ class Lane {
 
   std::shared_ptr<State> state_;
 };
+
+/// Row i is i, and so is its answer.
+inline galley::load::Traffic<int, int> numbers() {
+  return {.row = [](std::size_t i) { return static_cast<int>(i); },
+          .check = [](std::size_t i, int answer) { return answer == static_cast<int>(i); }};
+}
 
 }  // namespace support

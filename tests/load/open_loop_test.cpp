@@ -1,4 +1,5 @@
 #include <galley/compose/map.hpp>
+#include <galley/core/completion.hpp>
 #include <galley/core/result.hpp>
 #include <galley/core/servable.hpp>
 #include <galley/load/closed_loop.hpp>
@@ -11,6 +12,7 @@
 
 #include <chrono>
 #include <cstddef>
+#include <utility>
 #include <vector>
 
 #include <support/catch.hpp>
@@ -27,14 +29,10 @@ using galley::load::Timing;
 using galley::load::Traffic;
 using galley::load::Verdict;
 using support::Lane;
+using support::numbers;
 using namespace std::chrono_literals;
 
 namespace {
-
-Traffic<int, int> numbers() {
-  return {.row = [](std::size_t i) { return static_cast<int>(i); },
-          .check = [](std::size_t i, int answer) { return answer == static_cast<int>(i); }};
-}
 
 OpenLoop constant(double rate, std::size_t requests) {
   return {.schedule = {.rate = rate, .requests = requests, .arrivals = Arrivals::constant}};
@@ -161,6 +159,53 @@ TEST_CASE("a wrong answer is found", "[open_loop]") {
   CHECK(found.wrong == 1);
   CHECK(found.verdict == Verdict::wrong_answers);
   CHECK(found.count(Status::invalid_argument) == 1);
+}
+
+TEST_CASE("a servable that does not answer is given up, and may answer later", "[open_loop]") {
+  const Lane lane(1ms);
+  std::vector<galley::Completion<int>> kept;
+  const Servable<int, int> forgets("forgets", [&](int n, galley::Completion<int> done) {
+    if (n % 4 == 3) {
+      kept.push_back(std::move(done));
+    } else {
+      done(n);
+    }
+  });
+  {
+    Traffic<int, int> traffic = numbers();
+    traffic.give_up = 2s;
+    OpenLoop loop = constant(500, 40);
+    loop.warm_up_requests = 8;
+    const galley::TimePoint start = lane.executor().now().at;
+    const Run found = run(forgets, traffic, loop, lane.timing());
+    CHECK(lane.executor().now().at - start < 5s);
+    CHECK(found.unanswered == 10);
+    CHECK(found.requests == 32);
+    CHECK(found.count(Status::ok) == 24);
+    CHECK(found.failed() == 8);
+    CHECK(found.verdict == Verdict::unanswered);
+    CHECK(found.why() == "10 requests were not answered when the run gave up");
+    CHECK(found.wrong == 0);
+  }
+  for (auto& done : kept) done(0);  // nobody listens: neither the traffic nor the run is there
+  kept.clear();
+
+  const Run none =
+      run(Servable<int, int>(
+              "never", [&](int, galley::Completion<int> done) { kept.push_back(std::move(done)); }),
+          numbers(), constant(500, 3), lane.timing());
+  CHECK(none.unanswered == 3);
+  CHECK(none.throughput() == 0);
+  CHECK(none.window == 4ms);
+}
+
+TEST_CASE("a run waits as long as answers come", "[open_loop]") {
+  const Lane lane(1s);
+  Traffic<int, int> traffic = numbers();
+  traffic.give_up = 2s;
+  const Run found = run(lane.servable(), traffic, constant(500, 50), lane.timing());
+  CHECK(found.unanswered == 0);
+  CHECK(found.latency.max > 49s);
 }
 
 TEST_CASE("what cannot run is refused", "[open_loop]") {

@@ -120,7 +120,8 @@ TEST_CASE("the table says what was measured, and marks what may not be believed"
 TEST_CASE("a percentile of too few samples is not printed", "[report]") {
   Sweep sweep{.name = "few", .points = {open(500, 1ms, std::nullopt)}};
   CHECK(contains(to_table(sweep), "1.00 ms  2.00 ms        -        -  3.00 ms"));
-  CHECK(contains(to_json(sweep), R"("p50": 1000000, "p90": 2000000, "p99": null, "p999": null)"));
+  CHECK(contains(to_json(sweep), R"("p90": 2000000,)"));
+  CHECK(contains(to_json(sweep), R"("p99": null,)"));
 }
 
 TEST_CASE("the picture and the page are well-formed", "[report]") {

@@ -25,16 +25,8 @@ using galley::load::SweepOptions;
 using galley::load::Traffic;
 using galley::load::Verdict;
 using support::Lane;
+using support::numbers;
 using namespace std::chrono_literals;
-
-namespace {
-
-Traffic<int, int> numbers() {
-  return {.row = [](std::size_t i) { return static_cast<int>(i); },
-          .check = [](std::size_t i, int answer) { return answer == static_cast<int>(i); }};
-}
-
-}  // namespace
 
 TEST_CASE("the capacity is what the best number of clients gets", "[sweep]") {
   const Lane lane(1ms);

@@ -25,6 +25,7 @@ const std::string_view usage =
     "  --arrivals A        poisson, constant or bursty\n"
     "  --seed N            of the schedules\n"
     "  --deadline-ms M     an answer is good within M milliseconds\n"
+    "  --give-up S         end a run when no answer has come for S seconds\n"
     "  --clients N,N...    how many clients the capacity is sought with\n"
     "  --calls C           submit or serve: how those clients call\n"
     "  --json PATH, --html PATH\n";
@@ -110,6 +111,7 @@ constexpr Option known[] = {
     {"--seed", [](Command& c, std::string_view v) { return set_count(c.sweep.seed, v); }},
     {"--deadline-ms",
      [](Command& c, std::string_view v) { return set_time(c.deadline, v, millisecond); }},
+    {"--give-up", [](Command& c, std::string_view v) { return set_time(c.give_up, v, second); }},
     {"--clients",
      [](Command& c, std::string_view v) {
        return set_list(c.sweep.capacity.clients, v, set_count<std::size_t>);

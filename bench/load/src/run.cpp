@@ -15,6 +15,10 @@ double microseconds(Duration duration) {
   return std::chrono::duration<double, std::micro>(duration).count();
 }
 
+bool is_unanswered(const Request& request) {
+  return request.answer.load(std::memory_order_relaxed) == Request::Answer::given_up;
+}
+
 /// Adds up the requests that are not warm-up.
 struct Sum {
   Run run;
@@ -24,15 +28,17 @@ struct Sum {
   TimePoint last = TimePoint::min();
 
   void add(const Request& request, const Tally& how) {
+    ++run.requests;
+    lags.push_back(request.sent - request.intended);
+    first = std::min(first, request.intended);
+    last = std::max(last, request.sent);
+    if (is_unanswered(request)) return;
     const Duration latency = request.answered - request.intended;
     const bool ok = request.status == Status::ok;
-    ++run.requests;
     ++run.by_status[static_cast<std::size_t>(request.status)];
     if (request.wrong) ++run.wrong;
     if (ok && (how.deadline == Duration::zero() || latency <= how.deadline)) ++run.in_time;
     if (ok) latencies.push_back(latency);
-    lags.push_back(request.sent - request.intended);
-    first = std::min(first, request.intended);
     last = std::max(last, request.answered);
   }
 
@@ -57,6 +63,8 @@ std::string_view to_string(Verdict verdict) noexcept {
       return "void_lag";
     case Verdict::too_fast:
       return "too_fast";
+    case Verdict::unanswered:
+      return "unanswered";
     case Verdict::no_answers:
       return "no_answers";
     case Verdict::wrong_answers:
@@ -95,6 +103,8 @@ std::string Run::why() const {
           "the median latency is below {:.0f} us, too small to judge the lag by: "
           "use a closed loop",
           microseconds(least_latency));
+    case Verdict::unanswered:
+      return fmt::format("{} requests were not answered when the run gave up", unanswered);
     case Verdict::no_answers:
       return fmt::format("none of {} requests was answered ok", requests);
     case Verdict::wrong_answers:
@@ -109,6 +119,7 @@ Run tally(std::span<const Request> requests, const Tally& how) {
   sum.latencies.reserve(requests.size());
   sum.lags.reserve(requests.size());
   for (std::size_t i = 0; i < requests.size(); ++i) {
+    if (is_unanswered(requests[i])) ++sum.run.unanswered;
     if (i < how.warm_up || requests[i].intended < how.warm_until) {
       ++sum.run.warm_up;
       // A wrong answer is wrong while warming up too.
@@ -122,6 +133,7 @@ Run tally(std::span<const Request> requests, const Tally& how) {
 
 Verdict judge(const Run& run) {
   if (run.wrong > 0) return Verdict::wrong_answers;
+  if (run.unanswered > 0) return Verdict::unanswered;
   if (!run.latency.p50) return Verdict::no_answers;
   if (run.loop == Run::Loop::closed) return Verdict::valid;
   if (*run.latency.p50 < least_latency) return Verdict::too_fast;

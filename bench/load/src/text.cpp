@@ -28,6 +28,8 @@ std::string_view label(Verdict verdict) noexcept {
       return "VOID: generator lag";
     case Verdict::too_fast:
       return "unjudged: too fast";
+    case Verdict::unanswered:
+      return "GAVE UP";
     case Verdict::no_answers:
       return "no answers";
     case Verdict::wrong_answers:

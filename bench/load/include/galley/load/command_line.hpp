@@ -20,8 +20,9 @@ extern const std::string_view usage;
 
 /// What a load program was asked to do.
 struct Command {
-  /// Replaces the traffic's own unless zero.
+  /// Replace the traffic's own unless zero.
   Duration deadline = {};
+  Duration give_up = {};
   /// Where reports go; an empty path is nowhere.
   std::string json = "load.json";
   std::string html = "load.html";
@@ -60,6 +61,7 @@ int run(const Servable<In, Out>& servable, const std::type_identity_t<Traffic<In
         const Command& command) {
   Traffic<In, Out> wanted = traffic;
   if (command.deadline != Duration::zero()) wanted.deadline = command.deadline;
+  if (command.give_up != Duration::zero()) wanted.give_up = command.give_up;
   return detail::report(sweep(servable, wanted, command.sweep), command);
 }
 

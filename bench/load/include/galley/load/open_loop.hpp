@@ -24,7 +24,8 @@ struct OpenLoop {
   std::size_t warm_up_requests = 0;
 };
 
-/// Sends requests from the calling thread at the times of a schedule, and waits for all answers.
+/// Sends requests from the calling thread at the times of a schedule, and waits for all answers, or
+/// until none has come for a while (`Traffic::give_up`).
 ///
 /// A request's latency counts from when it was *intended* to be sent: a servable that holds up the
 /// generator, or a generator that is late, makes latencies longer and never hides them.

@@ -21,6 +21,7 @@ enum class Verdict : std::uint8_t {
   valid,         ///< They may.
   void_lag,      ///< No: the generator was late by more than the latencies allow.
   too_fast,      ///< Unknown: the latencies are too small to judge the generator's lag by them.
+  unanswered,    ///< No: the run gave up waiting for answers.
   no_answers,    ///< There are none: no request was answered `ok`.
   wrong_answers  ///< No, whatever they are: an answer was wrong.
 };
@@ -58,6 +59,8 @@ struct Run {
   /// How many were answered `ok` within the deadline, or at all where there is none.
   std::size_t in_time = 0;
   std::size_t wrong = 0;
+  /// How many were not answered when the run gave up, warm-up among them.
+  std::size_t unanswered = 0;
   /// From a request's *intended* time to its answer; of those answered `ok`.
   Summary latency = {};
   /// How much later than intended the generator sent; of all.
@@ -71,6 +74,7 @@ struct Run {
   Verdict verdict = Verdict::no_answers;
 
   std::size_t count(Status status) const { return by_status[static_cast<std::size_t>(status)]; }
+  /// All but those answered `ok`, also the unanswered.
   std::size_t failed() const { return requests - count(Status::ok); }
   /// Answers `ok` per second.
   double throughput() const { return per_second(count(Status::ok)); }
@@ -90,13 +94,17 @@ struct Run {
 
 /// What is known of one request: written by its sender, then by whoever answers.
 struct alignas(32) Request {
+  /// Its answer is awaited until somebody claims it: whoever answers, to record it, or the run, to
+  /// give it up.
+  enum class Answer : std::uint8_t { awaited, being_recorded, recorded, given_up };
+
   TimePoint intended = {};
   TimePoint sent = {};
   TimePoint answered = {};
   Status status = Status::internal;
   bool wrong = false;
   /// The release of the answer's writer meets the acquire of whoever sums up.
-  std::atomic<bool> done = false;
+  std::atomic<Answer> answer = Answer::awaited;
 };
 
 /// How requests are summed up.
@@ -109,7 +117,7 @@ struct Tally {
   Duration deadline = {};
 };
 
-/// Sums up requests, all of them answered, in the order sent.
+/// Sums up requests, all of them answered or given up, in the order sent.
 Run tally(std::span<const Request> requests, const Tally& how);
 
 /// What a run's figures are worth, `tally` having counted them.
