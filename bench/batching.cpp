@@ -14,6 +14,10 @@ int main(int argc, char** argv) {
   if (part.empty() || part == "alone") bench::alone_cases(report, subjects);
   if (part.empty() || part == "clients") bench::client_cases(report, subjects);
   if (part.empty() || part == "saturated") bench::saturated_cases(report, subjects);
+  if (part.empty() || part == "open") {
+    bench::open_cases(report, subjects);
+    bench::overload_cases(report, subjects);
+  }
   if (part.empty() || part == "memory") bench::memory_cases(report, subjects);
   return report.finish();
 }

@@ -45,6 +45,12 @@ void saturated_cases(Report& report, std::vector<Subject>& subjects);
 /// B7 … B10: clients that block.
 void client_cases(Report& report, std::vector<Subject>& subjects);
 
+/// B11: single rows that arrive at a rate of their own, below the capacity.
+void open_cases(Report& report, std::vector<Subject>& subjects);
+
+/// B12, B13: the same above it and in bursts, with a deadline.
+void overload_cases(Report& report, std::vector<Subject>& subjects);
+
 /// B14, B15: what is taken from the heap.
 void memory_cases(Report& report, std::vector<Subject>& subjects);
 
