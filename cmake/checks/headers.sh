@@ -53,6 +53,6 @@ if [ "$with_torch" = ON ]; then
 fi
 if [ -d "$root/bench/load/include" ]; then
   include=bench/load/include
-  budget 130000 galley/load
+  budget 110000 galley/load
 fi
 exit $failed
