@@ -76,8 +76,8 @@ inline constexpr bool rows_are_references = std::same_as<decltype(std::declval<R
 
 /// Memory in which the rows of a batch are gathered, used again for the next.
 ///
-/// In order: `begin`, `add` for each part, `fill_up` where the batch is to have more rows than there
-/// are, `batch`, and `clear` when it has run.
+/// In order: `begin`, `add` for each part, `fill_up` where the batch is to have more rows than
+/// there are, `batch`, and `clear` when it has run.
 template <class T>
 class Gathered {
  public:
