@@ -111,6 +111,23 @@ TEST_CASE("a size that may be the best is tried until it is known", "[batch_poli
   CHECK(plain.decide(view) == BatchDecision::close(8, CloseReason::cap));
 }
 
+TEST_CASE("a size whose first runs may have been slow has two more soon", "[batch_policy]") {
+  CostTable costs;
+  for (int i = 0; i < 2; ++i) costs.observe(16, microseconds(1700));  // 6 us a row too slow
+  for (int i = 0; i < 20; ++i) costs.observe(32, microseconds(3200));
+  BatchView view = view_of(40, costs);
+  view.number = 16 * 4 + 15;  // the turn of 16
+  CHECK(plain.decide(view) == BatchDecision::close(32, CloseReason::full));
+  for (int i = 0; i < 10; ++i) costs.observe(32, microseconds(3200));  // 768 times what it wastes
+  CHECK(plain.decide(view) == BatchDecision::close(16, CloseReason::probe));
+  view.number = 16 * 4 + 14;
+  CHECK(plain.decide(view) == BatchDecision::close(32, CloseReason::full));
+  view.number = 16 * 4 + 15;
+  for (int i = 0; i < 2; ++i) costs.observe(16, microseconds(1700));
+  for (int i = 0; i < 40; ++i) costs.observe(32, microseconds(3200));
+  CHECK(plain.decide(view) == BatchDecision::close(32, CloseReason::full));
+}
+
 TEST_CASE("a batch yields first where that pays and it is not full", "[batch_policy]") {
   const LearnedCap policy;
   BatchView view = view_of(2, mlp);

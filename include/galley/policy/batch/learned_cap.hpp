@@ -13,7 +13,9 @@ namespace galley::inline v1 {
 /// *Cap.* b* = argmax b/ℓ(b) over the sizes seen. Sizes are learned from real rows: when the
 /// next power of two beyond all that were run is queued, it is tried, twice. Afterwards one
 /// batch in 128 takes another power of two, so that the table does not age; but none that would
-/// make a row late, and none whose last run is not 4096 times as long ago as what a run wastes.
+/// make a row late, and none whose last run is not 4096 times as long ago as what a run wastes. Of
+/// a size that was seen less than four times the runs may have been slow for reasons of their own
+/// (memory that was touched for the first time): one batch in 16, and 768 times as long.
 /// A smaller size that would be the best, but was seen too seldom to be believed, has a fifth of
 /// the time until it is.
 ///
@@ -51,6 +53,7 @@ struct LearnedCap {
 
  private:
   static constexpr std::uint64_t tries = 2;
+  static constexpr std::uint64_t first_runs = 4;
 
   std::size_t size_to_probe(const BatchView& view, std::size_t most) const {
     if (probe_every == 0) return 0;
@@ -61,12 +64,20 @@ struct LearnedCap {
       if (next > largest && most >= next) return next;
     }
     if (const std::size_t rival = rival_to_probe(view, most); rival != 0) return rival;
-    if (view.number % probe_every != probe_every - 1) return 0;
     // Another power of two each time, in turn, among those there are rows for.
     std::size_t powers = 1;
     while (std::size_t{1} << powers <= most) ++powers;
-    const std::size_t size = std::size_t{1} << (view.number / probe_every % powers);
-    return is_due(view, size) ? size : 0;
+    const auto in_turn = [&](unsigned every) -> std::size_t {
+      if (view.number % every != every - 1) return 0;
+      return std::size_t{1} << (view.number / every % powers);
+    };
+    const std::size_t little_known = in_turn(std::min(probe_every, 16U));
+    if (little_known != 0 && view.costs->seen(little_known) < first_runs &&
+        is_due(view, little_known, 768)) {
+      return little_known;
+    }
+    const std::size_t size = in_turn(probe_every);
+    return size != 0 && is_due(view, size, 4096) ? size : 0;
   }
 
   /// A size below the best that was seen too seldom to be believed, and would be the best if
@@ -88,9 +99,8 @@ struct LearnedCap {
     return 0;
   }
 
-  /// Is a run of `size` worth what it wastes?
-  static bool is_due(const BatchView& view, std::size_t size) {
-    constexpr std::int64_t sparing = 4096;
+  /// Was the last run of `size` `sparing` times as long ago as what another wastes?
+  static bool is_due(const BatchView& view, std::size_t size, std::int64_t sparing) {
     const CostTable& costs = *view.costs;
     if (costs.seen(size) < tries) return true;
     if (costs.p95(size) > view.slack) return false;
