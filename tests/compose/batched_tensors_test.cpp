@@ -1,4 +1,5 @@
 // Rows of tensors: which share a batch, and the block they are gathered in.
+#include <galley/compose/on.hpp>
 #include <galley/core/named_tensors.hpp>
 #include <galley/core/tensor_rows.hpp>
 
@@ -160,7 +161,7 @@ TEST_CASE("tensors with strides, of no numbers and without a shape are gathered 
     std::vector<TensorEar> ears(2);
     for (TensorEar& ear : ears) graph.submit(Tensor(), {}, ear.listen());
     executor.run_ready();
-    for (TensorEar& ear : ears) CHECK(ear.status() == Status::invalid_argument);
+    for (TensorEar& ear : ears) CHECK_FALSE(ear.value().is_defined());  // as the child answers
   }
 }
 
@@ -338,4 +339,23 @@ TEST_CASE("who keeps one row of each batch does not keep them all", "[batched]")
   for (BatchEar<Tensor>& ear : ears) graph.submit(filled({8}, 1), {}, ear.listen());
   executor.run_ready();
   CHECK(ears[0].value().owner().shares() > 1);  // shared again
+}
+
+TEST_CASE("an undefined tensor fails alone, also where rows have to wait", "[batched]") {
+  const ManualExecutor executor;
+  const auto child = galley::map("first", [](const Tensor& row) -> galley::Result<float> {
+    if (!row.is_defined()) return galley::Error(galley::Status::invalid_argument, "undefined");
+    return first_of(row);
+  });
+  for (const auto& graph : {batched(executor, child, always_queued), galley::on(executor, child)}) {
+    BatchEar<float> three, alone;
+    graph.submit_rows(Rows<Tensor>{filled({2}, 1), Tensor(), filled({2}, 3)}, {}, three.listen(3));
+    graph.submit(Tensor(), {}, alone.listen());
+    executor.run_ready();
+    CHECK(three.value(0) == 1);
+    CHECK(three.status(1) == galley::Status::invalid_argument);
+    CHECK(three.heard[1].error().detail.find("undefined") != std::string::npos);
+    CHECK(three.value(2) == 3);
+    CHECK(alone.status() == galley::Status::invalid_argument);
+  }
 }

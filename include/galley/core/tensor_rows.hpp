@@ -143,7 +143,8 @@ class Rows<Tensor> {
            std::ranges::all_of(list_, [](const Tensor& row) { return row.is_owned(); });
   }
 
-  /// The same rows in memory that is safe to keep: rows that are not `owned` are copied.
+  /// The same rows in memory that is safe to keep: rows that are not `owned` are copied. Undefined
+  /// ones stay so, for who judges rows to refuse them alone.
   ///
   /// Errors  as `Tensor::owned`
   Result<Rows> owned() const;
@@ -285,6 +286,10 @@ inline Result<Rows<Tensor>> Rows<Tensor>::owned() const {
   }
   Rows kept(size_);
   for (const Tensor& row : ragged()) {
+    if (!row.is_defined()) {
+      kept.push_back(row);
+      continue;
+    }
     GALLEY_TRY(Tensor own, row.owned());
     kept.push_back(std::move(own));
   }

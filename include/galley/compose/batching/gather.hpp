@@ -50,6 +50,7 @@ struct RowKind<Tensor> {
     if (rows.empty() || !rows.is_uniform()) return {};
     const Tensor* block = rows.block();
     const Tensor& like = block != nullptr ? *block : rows.ragged().front();
+    if (!like.is_defined()) return {};
     return {false, like.dtype(), block != nullptr ? like.shape().row_shape() : like.shape(),
             like.device()};
   }
