@@ -2,6 +2,7 @@
 //
 // The model here is a function that takes 200 us for a batch and 5 us more for each of its rows: as
 // with most models, sixteen rows together cost little more than one.
+#include <galley/compose/batched.hpp>
 #include <galley/core/future.hpp>
 #include <galley/galley.hpp>
 

@@ -1,12 +1,12 @@
 // galley: model serving inside the host program. The umbrella of core, policy, compose and
 // runtime.
 //
-// The doors to the rest: <galley/torch.hpp> (LibTorch models), <galley/learn.hpp> (Eigen). Not for
-// every file, and so not here: <galley/compose/padded.hpp>, <galley/core/future.hpp>,
-// <galley/core/named_tensors.hpp>, <galley/core/signature.hpp>.
+// The doors to the rest: <galley/torch.hpp> (LibTorch models), <galley/learn.hpp> (Eigen),
+// <galley/io.hpp> (files). Not for every file, and so not here: <galley/compose/batched.hpp>,
+// <galley/compose/padded.hpp>, <galley/core/future.hpp>, <galley/core/named_tensors.hpp>,
+// <galley/core/signature.hpp>.
 #pragma once
 
-#include <galley/compose/batched.hpp>
 #include <galley/compose/in_order.hpp>
 #include <galley/compose/map.hpp>
 #include <galley/compose/on.hpp>
@@ -24,7 +24,4 @@
 #include <galley/core/status.hpp>
 #include <galley/core/tensor.hpp>
 #include <galley/core/tensor_rows.hpp>
-#include <galley/policy/batch/learned_cap.hpp>
-#include <galley/policy/batch/preferred_sizes.hpp>
-#include <galley/policy/batch/size_or_delay.hpp>
 #include <galley/runtime/thread_pool.hpp>
