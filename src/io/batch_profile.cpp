@@ -25,9 +25,12 @@ struct Node {
   std::string path;
 
   Error wrong(const std::string& wanted) const {
-    return Error(Status::invalid_argument,
-                 (path.empty() ? "batch profile" : path) + ": expected " + wanted + ", got " +
-                     json.dump(-1, ' ', true, Json::error_handler_t::replace).substr(0, 60));
+    // Not what it holds: a document may be deeper than the stack.
+    const std::string got = json.is_structured()
+                                ? json.type_name()
+                                : json.dump(-1, ' ', true, Json::error_handler_t::replace);
+    return Error(Status::invalid_argument, (path.empty() ? "batch profile" : path) + ": expected " +
+                                               wanted + ", got " + got.substr(0, 60));
   }
   Result<Node> member(const char* name) const {
     if (!json.is_object()) return wrong("an object");

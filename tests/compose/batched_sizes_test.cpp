@@ -8,6 +8,8 @@
 #include <cstddef>
 #include <memory>
 #include <optional>
+#include <stdexcept>
+#include <stop_token>
 #include <string>
 #include <vector>
 
@@ -18,6 +20,7 @@ using galley::batched;
 using galley::BatchOptions;
 using galley::BatchProfile;
 using galley::CallerRuns;
+using galley::Context;
 using galley::LearnedCap;
 using galley::ManualExecutor;
 using galley::Rows;
@@ -75,6 +78,68 @@ TEST_CASE("a poisoned last row harms nobody but itself", "[batched][sizes]") {
   CHECK(ears[0].value() == 10);
   CHECK(ears[1].heard.size() == 1);
   CHECK(ears[1].status() == Status::invalid_argument);
+}
+
+TEST_CASE("a batch keeps its size when a row of it expires or is stopped before it runs",
+          "[batched][sizes]") {
+  const ManualExecutor executor;
+  const auto log = std::make_shared<BatchLog>();
+  std::stop_source stop;
+  const auto graph = batched(executor, logged(log), {.sizes = {4}}, SizeOrDelay{4, 0ns});
+  // A batch of several requests at once: the batcher knows nothing of their deadlines.
+  Context late{.deadline = executor.now()};
+  Context stopped{.stop = stop.get_token()};
+  Context well;
+  stop.request_stop();
+  const std::vector<galley::RequestRun> runs = {{&well, 1}, {&late, 1}, {&stopped, 1}};
+  const Rows<int> rows{1, 2, 3};
+  const auto outcomes = graph.serve_batch(rows, galley::BatchContext(runs, {}));
+  REQUIRE(outcomes.size() == 3);
+  CHECK(*outcomes[0] == 10);
+  CHECK(outcomes[1].status() == Status::deadline_exceeded);
+  CHECK(outcomes[2].status() == Status::cancelled);
+  CHECK(log->batches == std::vector<std::vector<int>>{{1, 2, 3, 3}});
+}
+
+TEST_CASE("rows go rather than copies", "[batched][sizes]") {
+  const ManualExecutor executor;
+  const auto log = std::make_shared<BatchLog>();
+  const auto graph = batched(executor, logged(log), {.sizes = {4}}, SizeOrDelay{1, 0ns});
+  std::vector<IntEar> ears(6);
+  for (int i = 0; i < 6; ++i) graph.submit(i, {}, ears[static_cast<std::size_t>(i)].listen());
+  executor.run_ready();
+  CHECK(log->batches == std::vector<std::vector<int>>{{0, 1, 2, 3}, {4, 5, 5, 5}});
+}
+
+namespace {
+
+/// A row that throws when it is copied, where it is told to.
+struct Brittle {
+  int value = 0;
+  bool breaks = false;
+  Brittle(int v, bool b) : value(v), breaks(b) {}
+  Brittle(const Brittle& other) : value(other.value), breaks(other.breaks) {
+    if (breaks) throw std::runtime_error("broken");
+  }
+  Brittle(Brittle&&) = default;
+  Brittle& operator=(const Brittle&) = default;
+  Brittle& operator=(Brittle&&) = default;
+  ~Brittle() = default;
+};
+
+}  // namespace
+
+TEST_CASE("a row that throws when it is copied fails its batch and no more", "[batched][sizes]") {
+  const ManualExecutor executor;
+  const auto child = galley::map("value", [](const Brittle& row) { return row.value; });
+  const auto graph = batched(executor, child, {.sizes = {4}}, SizeOrDelay{4, 0ns});
+  std::vector<IntEar> ears(2);
+  graph.submit(Brittle(1, true), {}, ears[0].listen());
+  executor.run_ready();
+  graph.submit(Brittle(2, false), {}, ears[1].listen());
+  executor.run_ready();
+  CHECK(ears[0].status() == Status::internal);
+  CHECK(ears[1].value() == 2);
 }
 
 TEST_CASE("one request alone is filled up too", "[batched][sizes]") {

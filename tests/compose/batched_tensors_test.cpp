@@ -359,3 +359,24 @@ TEST_CASE("an undefined tensor fails alone, also where rows have to wait", "[bat
     CHECK(alone.status() == galley::Status::invalid_argument);
   }
 }
+
+TEST_CASE("rows of no names are batched, and of other names counted", "[batched]") {
+  const ManualExecutor executor;
+  const auto child = galley::map("size", [](const NamedTensors& row) { return row.size(); });
+  const auto graph = batched(executor, child,
+                             {.max_queued_bytes = 1000, .caller_runs = galley::CallerRuns::never});
+  std::vector<BatchEar<std::size_t>> ears(4);
+  for (std::size_t i = 0; i < 2; ++i) graph.submit(NamedTensors{}, {}, ears[i].listen());
+  const Rows<NamedTensors> unlike{NamedTensors{{"a", filled({200}, 1)}},
+                                  NamedTensors{{"b", filled({200}, 1)}}};
+  graph.submit_rows(unlike, {}, ears[2].listen(2));
+  const Rows<NamedTensors> undefined{NamedTensors{{"a", filled({2}, 1)}},
+                                     NamedTensors{{"b", Tensor()}}};
+  graph.submit_rows(undefined, {}, ears[3].listen(2));
+  executor.run_ready();
+  CHECK(ears[0].value() == 0);
+  CHECK(ears[1].value() == 0);
+  CHECK(ears[2].status() == Status::resource_exhausted);
+  CHECK(ears[3].value(0) == 1);
+  CHECK(ears[3].value(1) == 1);
+}

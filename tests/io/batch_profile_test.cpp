@@ -1,5 +1,6 @@
 #include <galley/io/batch_profile.hpp>
 
+#include <algorithm>
 #include <chrono>
 #include <cstdio>
 #include <fstream>
@@ -74,6 +75,23 @@ TEST_CASE("what is wrong in a profile is told with its place", "[io][batch_profi
     CHECK(read.status() == Status::invalid_argument);
     INFO(read.error().detail);
     CHECK(read.error().detail.find(line.says) != std::string::npos);
+  }
+}
+
+TEST_CASE("a document deeper than the stack is refused", "[io][batch_profile]") {
+  constexpr std::size_t depth = 200'000;
+  const auto read = batch_profile_from_json(std::string(depth, '[') + std::string(depth, ']'));
+  REQUIRE(read.status() == Status::invalid_argument);
+  CHECK(read.error().detail == "batch profile: expected an object, got array");
+}
+
+TEST_CASE("costs that no batch has are refused", "[io][batch_profile]") {
+  for (const char* const time : {"mean_ns", "last_ns"}) {
+    BatchProfile profile{{{"rows", {{.rows = 1, .mean = 1us, .p95 = 1us, .seen = 1}}}}};
+    galley::BatchCost& cost = profile.kinds[0].costs[0];
+    (time == std::string("mean_ns") ? cost.mean : cost.last) = galley::Duration::max();
+    cost.p95 = std::max(cost.p95, cost.mean);
+    CHECK(batch_profile_from_json(to_json(profile)).status() == Status::invalid_argument);
   }
 }
 

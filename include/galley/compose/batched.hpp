@@ -65,6 +65,21 @@ class BatchedNode {
     state_->submit(std::move(rows), context, frame, std::move(done));
   }
 
+  static typename State::Copying copying() {
+    return {.copies_of =
+                [](const Rows<In>& rows, std::size_t row, std::size_t times) {
+                  return Mode::template call<Rows<In>>([&] {
+                    Rows<In> copies;
+                    for (; times != 0; --times) copies.push_back(rows[row]);
+                    return copies;
+                  });
+                },
+            .to_rows =
+                [](const Batch<In>& batch) {
+                  return Mode::template call<Rows<In>>([&] { return batch.borrowed().to_rows(); });
+                }};
+  }
+
  private:
   std::shared_ptr<State> state_;
 };
@@ -102,7 +117,7 @@ Servable<In, Out> batched(Executor executor, Servable<In, Out> servable, BatchOp
     return Servable<In, Out>::broken(std::move(name), std::move(fits).error());
   }
   auto state = std::make_shared<typename Node::State>(std::move(executor), std::move(servable),
-                                                      options, std::move(policy));
+                                                      options, std::move(policy), Node::copying());
   return Servable<In, Out>::of_node(std::move(name), Node(std::move(state)));
 }
 

@@ -125,6 +125,10 @@ inline Result<Rows<NamedTensors>> Rows<NamedTensors>::owned() const {
   for (const NamedTensors& row : list_) {
     NamedTensors own;
     for (const NamedTensor& t : row) {
+      if (!t.tensor.is_defined()) {  // for who judges rows to refuse it alone
+        own.set(t.name, t.tensor);
+        continue;
+      }
       GALLEY_TRY(Tensor tensor, t.tensor.owned());
       own.set(t.name, std::move(tensor));
     }

@@ -84,7 +84,8 @@ class CostTable {
 
   /// A table that begins with what another learned.
   ///
-  /// Errors  invalid_argument: sizes that do not ascend from 1, or a cost that is not positive
+  /// Errors  invalid_argument: sizes that do not ascend from 1, or a cost that is not positive or
+  ///         more than an hour
   static Result<CostTable> of_profile(CostProfile profile);
 
  private:
@@ -188,10 +189,13 @@ inline Result<CostTable> CostTable::of_profile(CostProfile profile) {
   CostTable table;
   std::size_t before = 0;
   for (BatchCost& cost : profile) {
-    if (cost.rows <= before || cost.mean <= Duration::zero() || cost.p95 < cost.mean) {
+    constexpr Duration most = std::chrono::hours(1);  // far from what overflows
+    constexpr Duration most_spent = std::chrono::hours(24 * 365 * 20);
+    if (cost.rows <= before || cost.mean <= Duration::zero() || cost.p95 < cost.mean ||
+        cost.p95 > most || cost.last < Duration::zero() || cost.last > most_spent) {
       return Error(Status::invalid_argument,
-                   "cost profile: expected ascending sizes from 1, means above 0 and p95s not "
-                   "below them, got " +
+                   "cost profile: expected ascending sizes from 1, means above 0, p95s not below "
+                   "them, at most an hour, got " +
                        std::to_string(cost.rows) + " rows in " + std::to_string(cost.mean.count()) +
                        " ns, p95 " + std::to_string(cost.p95.count()) + " ns");
     }

@@ -6,11 +6,13 @@
 #include <galley/compose/batching/slots.hpp>
 #include <galley/core/node.hpp>
 #include <galley/core/pins.hpp>
+#include <galley/core/row_algebra.hpp>
 #include <galley/core/servable.hpp>
 #include <galley/policy/batch_mode.hpp>
 #include <galley/policy/batch_sizes.hpp>
 
 #include <algorithm>
+#include <array>
 #include <atomic>
 #include <chrono>
 #include <cstddef>
@@ -40,7 +42,16 @@ class Batcher : public std::enable_shared_from_this<Batcher<In, Out, Policy>> {
  public:
   using Request = BatchRequest<In, Out>;
 
-  Batcher(Executor executor, Servable<In, Out> child, const BatchOptions& options, Policy policy);
+  /// How rows are copied: a row's copy constructor may throw, and who calls it knows whether
+  /// exceptions are on.
+  struct Copying {
+    /// `times` copies of one row.
+    Result<Rows<In>> (*copies_of)(const Rows<In>& rows, std::size_t row, std::size_t times);
+    Result<Rows<In>> (*to_rows)(const Batch<In>& batch);
+  };
+
+  Batcher(Executor executor, Servable<In, Out> child, const BatchOptions& options, Policy policy,
+          Copying copying);
   Batcher(const Batcher&) = delete;
   Batcher& operator=(const Batcher&) = delete;
 
@@ -106,6 +117,7 @@ class Batcher : public std::enable_shared_from_this<Batcher<In, Out, Policy>> {
     bool stolen = false;  // answered by a shutdown
     std::vector<Part> parts;
     std::size_t size = 0;              // of the batch, filled up
+    bool sized = false;                // it is to keep that
     TimePoint taken_at = {};           // the zero time where nobody asks for it
     const Pins* bound = nullptr;       // what the first part was bound to before
     std::shared_ptr<const Pins> pins;  // what requests are bound to that this batch splits
@@ -120,6 +132,12 @@ class Batcher : public std::enable_shared_from_this<Batcher<In, Out, Policy>> {
     std::shared_ptr<Batcher> keep;
     bool posted = false;                  // under the lock
     TimePoint due_at = TimePoint::max();  // under the lock
+  };
+
+  /// The place that a caller runs in.
+  struct InlinePlace {
+    Batcher& batcher;
+    ~InlinePlace() { batcher.leave_inline(); }
   };
 
   /// A bucket and what is to be done with it.
@@ -209,8 +227,11 @@ class Batcher : public std::enable_shared_from_this<Batcher<In, Out, Policy>> {
   void yield_for(Runner& runner, Bucket& bucket, Lock& lock);
   void note_window(TimePoint now);
   Outcomes<Out> ask(const Batch<In>& batch, const BatchContext& context);
+  Outcomes<Out> ask_sized(const Batch<In>& batch, MergedContext& context,
+                          const std::shared_ptr<const Pins>* pins, std::size_t rows);
   Outcomes<Out> compute(Runner& runner, Bucket& bucket);
   void deliver(Runner& runner, Bucket& bucket, Outcomes<Out> outcomes, TimePoint start);
+  void leave_inline();
   Outcomes<Out> serve_in_slices(const Batch<In>& batch, const BatchContext& context);
   std::size_t next_slice(const Batch<In>& batch, std::size_t rows);
   Outcomes<Out> serve_slice(const Batch<In>& batch, const BatchContext& context, std::size_t first,
@@ -219,6 +240,8 @@ class Batcher : public std::enable_shared_from_this<Batcher<In, Out, Policy>> {
 
   const Executor executor_;
   const Servable<In, Out> child_;
+  Result<Rows<In>> (*const copies_of_)(const Rows<In>&, std::size_t, std::size_t);
+  Result<Rows<In>> (*const to_rows_)(const Batch<In>&);
   const bool stateful_;
   const bool versioned_;
   const bool mixed_shapes_;
@@ -261,9 +284,11 @@ class Batcher : public std::enable_shared_from_this<Batcher<In, Out, Policy>> {
 
 template <class In, class Out, BatchPolicy Policy>
 Batcher<In, Out, Policy>::Batcher(Executor executor, Servable<In, Out> child,
-                                  const BatchOptions& options, Policy policy)
+                                  const BatchOptions& options, Policy policy, Copying copying)
     : executor_(std::move(executor)),
       child_(std::move(child)),
+      copies_of_(copying.copies_of),
+      to_rows_(copying.to_rows),
       stateful_(child_.traits().stateful),
       versioned_(child_.traits().versioned),
       mixed_shapes_(child_.traits().mixed_shapes),

@@ -46,10 +46,13 @@ struct RowKind<T> {
     return rows.empty() ? RowKind() : of(rows.slice(0, 1).borrowed().to_rows());
   }
   static std::size_t bytes(const Rows<T>& rows) {
-    if (!rows.has_columns()) return sizeof(T);
     std::size_t all = 0;
     for (const auto& column : rows.columns()) all += RowKind<Tensor>::bytes(column.rows);
-    return all;
+    if (rows.has_columns()) return all;
+    for (std::size_t i = 0; i < rows.size(); ++i) {
+      for (const auto& named : rows[i]) all += named.tensor.byte_size();
+    }
+    return (all + rows.size() - 1) / rows.size();
   }
   std::string text() const { return "named tensors " + std::to_string(columns); }
   friend bool operator==(const RowKind&, const RowKind&) = default;
@@ -84,13 +87,10 @@ class Gathered<T> {
     parts_.push_back(from.slice(first, count));
   }
 
-  void fill_up(std::size_t copies) {
-    const Rows<T> last = parts_.back().slice(parts_.back().size() - 1, 1);
-    parts_.insert(parts_.end(), copies, last);
-  }
-
   Batch<T> batch() {
-    whole_ = are_alike() ? by_column() : Rows<T>::concatenate(parts_);
+    Result<Rows<T>> columns = are_alike() ? by_column() : Rows<T>();
+    const bool dense = columns.has_value() && !columns->empty();
+    whole_ = dense ? *std::move(columns) : Rows<T>::concatenate(parts_);
     return Batch<T>(whole_);
   }
 
@@ -112,6 +112,7 @@ class Gathered<T> {
 
   bool are_alike() const {
     const Rows<T>& like = parts_.front();
+    if (like.columns().empty()) return false;
     for (const Rows<T>& part : parts_) {
       if (!part.has_columns() || part.columns().size() != like.columns().size()) return false;
       for (const Column& column : like.columns()) {
@@ -123,7 +124,7 @@ class Gathered<T> {
     return true;
   }
 
-  Rows<T> by_column() {
+  Result<Rows<T>> by_column() {
     std::vector<Column> columns;
     std::size_t next = 0;
     for (const Column& column : parts_.front().columns()) {
@@ -136,7 +137,7 @@ class Gathered<T> {
       }
       columns.push_back({column.name, slab.batch().to_rows()});
     }
-    return *Rows<T>::of_columns(std::move(columns));
+    return Rows<T>::of_columns(std::move(columns));
   }
 
   std::vector<Gathered<Tensor>> slabs_;  // by name, in the order of the first part's

@@ -77,8 +77,7 @@ inline constexpr bool rows_are_references = std::same_as<decltype(std::declval<R
 
 /// Memory in which the rows of a batch are gathered, used again for the next.
 ///
-/// In order: `begin`, `add` for each part, `fill_up` where the batch is to have more rows than
-/// there are, `batch`, and `clear` when it has run.
+/// In order: `begin`, `add` for each part, `batch`, and `clear` when it has run.
 template <class T>
 class Gathered {
  public:
@@ -102,15 +101,6 @@ class Gathered {
   }
   /// Room for `rows` of them.
   void begin(const RowKind<T>&, std::size_t rows) { rows_.reserve(rows); }
-  /// As many copies of the last row.
-  void fill_up(std::size_t copies) {
-    if constexpr (rows_are_references<T>) {
-      for (; copies != 0; --copies) rows_.push_back(T(std::as_const(rows_)[rows_.size() - 1]));
-    } else {
-      const Rows<T> last = rows_.back().slice(rows_.back().size() - 1, 1);
-      rows_.insert(rows_.end(), copies, last);
-    }
-  }
   /// The rows so far, at their last use, until `clear`.
   Batch<T> batch() {
     if constexpr (rows_are_references<T>) {
@@ -173,18 +163,6 @@ class Gathered<Tensor> {
       copy(row, to, row_bytes_);
       to += row_bytes_;
     }
-  }
-
-  void fill_up(std::size_t copies) {
-    if (!dense_) {
-      const Rows<Tensor> last = parts_.back().slice(parts_.back().size() - 1, 1);
-      parts_.insert(parts_.end(), copies, last);
-      return;
-    }
-    auto* end = static_cast<std::byte*>(slab_.mutable_data()) + rows_ * row_bytes_;
-    rows_ += copies;
-    if (row_bytes_ == 0) return;
-    for (; copies != 0; --copies, end += row_bytes_) std::memcpy(end, end - row_bytes_, row_bytes_);
   }
 
   Batch<Tensor> batch() {
@@ -260,17 +238,22 @@ struct SharedBlocks {
 
 /// The block that a batch was answered with lives as long as a row of it is kept. Beyond a bound of
 /// such blocks that live, rows are copied out instead, so that who keeps one row of each batch
-/// does not keep all.
+/// does not keep all. Ragged rows are taken to lie in one block, the first's.
 template <>
 class SharedBlocks<Tensor> {
  public:
   /// True where the rows of this batch may go out sharing its block.
   bool may_share(const Rows<Tensor>& rows) {
     std::erase_if(live_, [](const Tensor& block) { return block.owner().shares() <= 1; });
+    if (rows.size() < 2) return true;
     const Tensor* const block = rows.block();
-    if (block == nullptr || rows.size() < 2) return true;
+    const Tensor& first = block != nullptr ? *block : rows.ragged().front();
+    const auto same = [&first](const Tensor& other) {
+      return other.owner().handle() == first.owner().handle();
+    };
+    if (std::any_of(live_.begin(), live_.end(), same)) return true;  // one block for all batches
     if (live_.size() == most) return false;
-    live_.push_back(*block);
+    live_.push_back(first);
     return true;
   }
 

@@ -32,8 +32,10 @@ struct BatchOptions {
   std::size_t max_rows = 64;
   /// The sizes a batch may have, ascending; empty: every one up to `max_rows`. A batch of another
   /// number of rows is filled up with copies of its last row or cut down, whichever was measured to
-  /// cost less (`policy/batch_sizes.hpp`): for models compiled for fixed sizes. Not for a stateful
-  /// servable, whose state the copies would change.
+  /// cost less (`policy/batch_sizes.hpp`): for models compiled for fixed sizes. Once such a batch
+  /// is made, no deadline or stop takes a row out of it; a servable that throws is asked again
+  /// about smaller batches, of any size. Not for a stateful servable, whose state the copies would
+  /// change.
   std::vector<std::size_t> sizes = {};
   /// The most rows, and bytes of rows, that may queue; more are refused.
   std::size_t max_queued_rows = 4096;

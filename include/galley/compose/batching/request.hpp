@@ -11,6 +11,7 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <deque>
 #include <memory>
 #include <memory_resource>
 #include <optional>
@@ -126,6 +127,16 @@ class MergedContext {
   void clear() {
     runs_.clear();
     keys_.clear();
+    neutral_.clear();
+  }
+  /// Nobody's deadline or stop takes a row out of this batch, which is of a size that it is to keep.
+  void keep_rows() {
+    for (RequestRun& run : runs_) {
+      Context same = *run.context;
+      same.deadline = Instant();
+      same.stop = std::stop_token();
+      run.context = &neutral_.emplace_back(std::move(same));
+    }
   }
 
   /// Rows `first` to `first + count - 1` of a request go next.
@@ -140,7 +151,12 @@ class MergedContext {
       const std::size_t taken = std::min<std::size_t>(count, run.rows - skipped);
       first -= skipped;
       count -= taken;
-      if (taken != 0) runs_.push_back({run.context, static_cast<RowIndex>(taken)});
+      if (taken == 0) continue;
+      if (!runs_.empty() && runs_.back().context == run.context) {
+        runs_.back().rows += static_cast<RowIndex>(taken);
+      } else {
+        runs_.push_back({run.context, static_cast<RowIndex>(taken)});
+      }
     }
   }
 
@@ -156,6 +172,7 @@ class MergedContext {
  private:
   std::pmr::vector<RequestRun> runs_;
   std::pmr::vector<Key> keys_;
+  std::deque<Context> neutral_;
 };
 
 }  // namespace galley::inline v1::detail

@@ -73,11 +73,13 @@ bool Batcher<In, Out, Policy>::run_batch(Runner& runner) {
       if (stateful_) {
         bucket = &take_in_sequence(runner, *bucket, rows);
       } else {
-        take(runner, *bucket, sized_batch(rows, options_.sizes, bucket->costs).rows);
+        const SizedBatch sized = sized_batch(rows, options_.sizes, bucket->costs);
+        take(runner, *bucket, std::min(sized.size, bucket->rows));  // rows rather than copies
       }
       std::size_t taken = 0;
       for (const Part& part : runner.parts) taken += part.count;
       runner.size = size_for(taken);
+      runner.sized = !options_.sizes.empty();
       statistics_.filled += runner.size - taken;
       runner.pins = nullptr;  // the requests have them
       ++statistics_.closed[static_cast<std::size_t>(choice.decision.reason)];
@@ -122,7 +124,7 @@ template <class In, class Out, BatchPolicy Policy>
 Outcomes<Out> Batcher<In, Out, Policy>::compute(Runner& runner, Bucket& bucket) {
   const std::vector<Part>& parts = runner.parts;
   const Part& only = parts.front();
-  if (parts.size() == 1 && only.is_whole() && runner.size == only.count) {
+  if (parts.size() == 1 && only.is_whole() && !runner.sized) {
     return ask(Batch<In>::last_use(only.request->values), only.request->context());
   }
   const std::shared_ptr<const Pins>* pins = nullptr;  // of one request at least, if of any
@@ -138,21 +140,55 @@ Outcomes<Out> Batcher<In, Out, Policy>::compute(Runner& runner, Bucket& bucket) 
   if (parts.size() == 1 && runner.size == rows) {
     batch = runner.gathered.only(only.request->values, only.first, only.count);
   } else {
+    Rows<In> copies;
+    if (rows != runner.size) {
+      const Part& last = parts.back();
+      const std::size_t row = last.first + last.count - 1;
+      runner.context.repeat(last.request->context(), row, runner.size - rows);
+      Result<Rows<In>> made = copies_of_(last.request->values, row, runner.size - rows);
+      if (!made.has_value()) {
+        return Outcomes<Out>::failed(rows, within(child_.name(), std::move(made).error()));
+      }
+      copies = *std::move(made);
+    }
     runner.gathered.begin(bucket.kind.rows, runner.size);
     for (const Part& part : parts) {
       runner.gathered.add(part.request->values, part.first, part.count);
     }
-    if (rows != runner.size) {
-      const Part& last = parts.back();
-      runner.context.repeat(last.request->context(), last.first + last.count - 1,
-                            runner.size - rows);
-      runner.gathered.fill_up(runner.size - rows);
-    }
+    if (!copies.empty()) runner.gathered.add(copies, 0, copies.size());
     batch = runner.gathered.batch();
   }
-  Outcomes<Out> outcomes = ask(batch, runner.context.view(pins));
+  Outcomes<Out> outcomes = runner.sized ? ask_sized(batch, runner.context, pins, rows)
+                                        : ask(batch, runner.context.view(pins));
   runner.gathered.clear();
-  return rows == runner.size ? std::move(outcomes) : outcomes_out(outcomes, 0, rows);
+  return outcomes;
+}
+
+/// What the child answers to a batch that is to keep its size, of which the first `rows` rows count.
+/// A row whose deadline has passed is computed with the others, and answered that.
+template <class In, class Out, BatchPolicy Policy>
+Outcomes<Out> Batcher<In, Out, Policy>::ask_sized(const Batch<In>& batch, MergedContext& context,
+                                                  const std::shared_ptr<const Pins>* pins,
+                                                  std::size_t rows) {
+  Casualties expired = expired_rows(context.view(pins));
+  const std::size_t late = expired.before(rows);
+  std::vector<Outcomes<Out>> pieces;
+  Outcomes<Out> outcomes;
+  if (late != rows) {
+    context.keep_rows();
+    outcomes = ask(batch, context.view(pins));
+  }
+  std::size_t next = 0;
+  for (Casualty& casualty : expired.mutable_span().first(late)) {
+    if (casualty.row != next) {
+      pieces.push_back(outcomes_out(outcomes, next, casualty.row - next));
+    }
+    pieces.push_back(Outcomes<Out>::failed(1, std::move(casualty.error)));
+    next = casualty.row + 1;
+  }
+  if (pieces.empty() && rows == batch.size()) return outcomes;
+  if (next != rows) pieces.push_back(outcomes_out(outcomes, next, rows - next));
+  return joined(std::span(pieces));
 }
 
 /// Hands each request its outcomes, with no lock held.
@@ -216,16 +252,19 @@ Outcomes<Out> Batcher<In, Out, Policy>::serve_inline(const Batch<In>& batch,
   constexpr std::uint64_t timed_every = 16;
   const bool timed = batch.size() > 1 || slots_.inline_runs() % timed_every == 0;
   const RunsHere here(this);
-  Outcomes<Out> outcomes =
-      timed ? serve_in_slices(batch, context) : child_.serve_batch(batch, context);
-  if (slots_.leave_inline()) [[unlikely]] {
-    Lock lock(mutex_);
-    window_contended_ = true;
-    Runner* const runner = runner_to_wake();
-    lock.unlock();
-    wake(runner);
-  }
-  return outcomes;
+  const InlinePlace place{*this};  // given back also where a lent workspace throws
+  return timed ? serve_in_slices(batch, context) : child_.serve_batch(batch, context);
+}
+
+template <class In, class Out, BatchPolicy Policy>
+void Batcher<In, Out, Policy>::leave_inline() {
+  if (!slots_.leave_inline()) [[likely]]
+    return;
+  Lock lock(mutex_);
+  window_contended_ = true;
+  Runner* const runner = runner_to_wake();
+  lock.unlock();
+  wake(runner);
 }
 
 /// The batch of a caller above another that waits: at once, the place of that one being idle. Of a
@@ -263,7 +302,7 @@ std::size_t Batcher<In, Out, Policy>::next_slice(const Batch<In>& batch, std::si
   const BatchDecision decision = policy_.decide(view);
   if (decision.act != BatchDecision::Act::close) return most;
   const std::size_t count = std::clamp<std::size_t>(decision.rows, 1, most);
-  return sized_batch(count, options_.sizes, bucket->costs).rows;
+  return std::min(sized_batch(count, options_.sizes, bucket->costs).size, rows);
 }
 
 /// Rows `first` to `first + count - 1` of a caller's batch, filled up to `size`.
@@ -276,15 +315,15 @@ Outcomes<Out> Batcher<In, Out, Policy>::serve_slice(const Batch<In>& batch,
   MergedContext part(context.workspace());
   part.add(context, first, count);
   if (count == size) return ask(batch.slice(first, count), part.view(pins));
-  std::vector<Rows<In>> rows;
-  rows.push_back(batch.slice(first, count).borrowed().to_rows());
-  for (std::size_t i = count; i < size; ++i) {
-    rows.push_back(batch.slice(first + count - 1, 1).borrowed().to_rows());
+  Result<Rows<In>> own = to_rows_(batch.slice(first, count));
+  Result<Rows<In>> copies = own.has_value() ? copies_of_(*own, count - 1, size - count) : own;
+  if (!copies.has_value()) {
+    return Outcomes<Out>::failed(count, within(child_.name(), std::move(copies).error()));
   }
+  std::array<Rows<In>, 2> parts = {*std::move(own), *std::move(copies)};
+  const Rows<In> filled = Rows<In>::concatenate(parts);
   part.repeat(context, first + count - 1, size - count);
-  const Rows<In> filled = Rows<In>::concatenate(rows);
-  Outcomes<Out> outcomes = ask(filled, part.view(pins));
-  return outcomes_out(outcomes, 0, count);
+  return ask_sized(filled, part, pins, count);
 }
 
 /// How many of `count` rows from row `first` on come before one whose key is among them.
@@ -318,14 +357,15 @@ template <class In, class Out, BatchPolicy Policy>
     Outcomes<Out> outcomes =
         serve_slice(batch, context, first, count, size, pins != nullptr ? &pins : nullptr);
     const TimePoint end = time_now();
+    const bool well = outcomes.all_ok();
+    if (!whole) pieces.push_back(std::move(outcomes));
     lock.lock();
     Bucket* const bucket = bucket_of(kind);
     if (bucket != nullptr) latest_ = bucket;
-    if (bucket != nullptr && outcomes.all_ok()) bucket->costs.observe(size, end - start);
+    if (bucket != nullptr && well) bucket->costs.observe(size, end - start);
     window_rows_ += first == 0 ? count - 1 : count;  // the run itself counts for one
     note_window(end);
     if (whole) return outcomes;
-    pieces.push_back(std::move(outcomes));
     first += count;
   }
   lock.unlock();

@@ -42,6 +42,7 @@ inline std::string element_text(const Shape& shape, std::int64_t element) {
 
 inline bool is_near(double a, double b, const Tolerance& tolerance) {
   if (a == b || (std::isnan(a) && std::isnan(b))) return true;
+  if (!std::isfinite(a) || !std::isfinite(b)) return false;
   return std::fabs(a - b) <= tolerance.absolute + tolerance.relative * std::fabs(b);
 }
 
