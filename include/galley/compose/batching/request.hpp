@@ -129,7 +129,7 @@ class MergedContext {
     keys_.clear();
     neutral_.clear();
   }
-  /// Nobody's deadline or stop takes a row out of this batch, which is of a size that it is to keep.
+  /// Nobody's deadline or stop takes a row out of this batch, whose size is to stay.
   void keep_rows() {
     for (RequestRun& run : runs_) {
       Context same = *run.context;

@@ -164,7 +164,7 @@ Outcomes<Out> Batcher<In, Out, Policy>::compute(Runner& runner, Bucket& bucket) 
   return outcomes;
 }
 
-/// What the child answers to a batch that is to keep its size, of which the first `rows` rows count.
+/// What the child answers to a batch that is to keep its size; only its first `rows` rows count.
 /// A row whose deadline has passed is computed with the others, and answered that.
 template <class In, class Out, BatchPolicy Policy>
 Outcomes<Out> Batcher<In, Out, Policy>::ask_sized(const Batch<In>& batch, MergedContext& context,
