@@ -11,7 +11,6 @@
 
 #include <algorithm>
 #include <cstddef>
-#include <deque>
 #include <memory>
 #include <memory_resource>
 #include <optional>
@@ -131,6 +130,7 @@ class MergedContext {
   }
   /// Nobody's deadline or stop takes a row out of this batch, whose size is to stay.
   void keep_rows() {
+    neutral_.reserve(runs_.size());  // they stay where they are
     for (RequestRun& run : runs_) {
       Context same = *run.context;
       same.deadline = Instant();
@@ -172,7 +172,7 @@ class MergedContext {
  private:
   std::pmr::vector<RequestRun> runs_;
   std::pmr::vector<Key> keys_;
-  std::deque<Context> neutral_;
+  std::vector<Context> neutral_;
 };
 
 }  // namespace galley::inline v1::detail
