@@ -1,12 +1,15 @@
 // What is refused: compositions that cannot be, and models that padding is not safe for.
+#include <galley/compose/map.hpp>
 #include <galley/compose/padded.hpp>
 #include <galley/testing/manual_executor.hpp>
 
+#include <support/has.hpp>
 #include <support/padding.hpp>
 
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <limits>
 #include <memory>
 #include <stdexcept>
 #include <string>
@@ -27,6 +30,7 @@ using galley::Status;
 using galley::Tensor;
 using support::BlockLog;
 using support::counting;
+using support::has;
 using support::numbers_of;
 using support::padding_of;
 using support::paddings;
@@ -35,16 +39,6 @@ using support::why;
 
 using Floats = std::vector<float>;
 using Shapes = std::vector<Shape>;
-
-namespace {
-
-/// Checks that a text has this part, and shows it where it has not.
-void has(const std::string& text, const std::string& part) {
-  CAPTURE(text);
-  CHECK(text.find(part) != std::string::npos);
-}
-
-}  // namespace
 
 TEST_CASE("an axis of answers that are not tensors is refused", "[padded]") {
   Padding options = paddings();
@@ -200,4 +194,14 @@ TEST_CASE("borrowed samples are kept", "[padded]") {
   const auto graph = padded(support::summing(log), options);
   numbers.assign(3, -100);
   CHECK(why(graph.prepare()) == "");
+}
+
+TEST_CASE("an infinite answer is near no other", "[padded]") {
+  const auto model = galley::map("log", [](const Tensor& row) {
+    float zeros = 0;
+    for (const float number : numbers_of(row)) zeros += number == 0 ? 1.0F : 0.0F;
+    const float infinity = std::numeric_limits<float>::infinity();
+    return row_of({zeros == 0 ? infinity : 0});
+  });
+  has(why(padded(model, paddings()).prepare()), "inf");
 }

@@ -1,6 +1,7 @@
 #include <galley/compose/padded.hpp>
 
 #include <support/allocations.hpp>
+#include <support/has.hpp>
 #include <support/padding.hpp>
 
 #include <array>
@@ -28,6 +29,7 @@ using galley::Status;
 using galley::Tensor;
 using support::BlockLog;
 using support::counting;
+using support::has;
 using support::numbers_of;
 using support::padded_sum;
 using support::padding_of;
@@ -37,16 +39,6 @@ using support::why;
 
 using Floats = std::vector<float>;
 using Shapes = std::vector<Shape>;
-
-namespace {
-
-/// Checks that a text has this part, and shows it where it has not.
-void has(const std::string& text, const std::string& part) {
-  CAPTURE(text);
-  CHECK(text.find(part) != std::string::npos);
-}
-
-}  // namespace
 
 TEST_CASE("rows of unequal length are answered by dense blocks, in their order", "[padded]") {
   const auto log = std::make_shared<BlockLog>();
