@@ -5,6 +5,7 @@
 #include <support/allocations.hpp>
 
 #include <batching/cases.hpp>
+#include <batching/load.hpp>
 #include <malloc.h>
 
 #include <atomic>
@@ -24,18 +25,31 @@ namespace {
 using galley::Rows;
 using galley::Tensor;
 
-/// Requests that were submitted together, until all are answered.
+/// Requests that were submitted together, until all are answered; `wanted` is the answer to each
+/// row.
 class Group {
  public:
+  explicit Group(Tensor wanted = {}) : wanted_(std::move(wanted)) {}
+
   /// A completion for `submit`, or of several rows for `submit_rows`.
   galley::Completion<Tensor> one() {
     ++left_;
-    return [this](const galley::Result<Tensor>& answer) { answered(answer.has_value()); };
+    return [this](const galley::Result<Tensor>& answer) {
+      answered(answer.has_value() && is_answer(*answer, wanted_));
+    };
+  }
+  /// The same for a row whose answer is this number.
+  galley::Completion<Tensor> number(float wanted) {
+    ++left_;
+    return [this, wanted](const galley::Result<Tensor>& answer) {
+      answered(answer.has_value() && answer->numel() == 1 && *answer->data<float>() == wanted);
+    };
   }
   galley::BatchCompletion<Tensor> several(std::size_t rows) {
     ++left_;
-    return galley::BatchCompletion<Tensor>(
-        rows, [this](const galley::Outcomes<Tensor>& outcomes) { answered(outcomes.all_ok()); });
+    return galley::BatchCompletion<Tensor>(rows, [this](const galley::Outcomes<Tensor>& outcomes) {
+      answered(outcomes.all_ok() && is_answer(*outcomes[outcomes.size() - 1], wanted_));
+    });
   }
   void wait() {
     for (std::size_t left = left_; left != 0; left = left_) left_.wait(left);
@@ -48,6 +62,7 @@ class Group {
     if (--left_ == 0) left_.notify_all();
   }
 
+  const Tensor wanted_;
   std::atomic<std::size_t> left_{0};
   std::atomic<std::uint64_t> failed_{0};
 };
@@ -81,11 +96,14 @@ void steady_cases(Report& report, const Subject& subject) {
   report.check(model.prepare().has_value() && queued.prepare().has_value(),
                subject.name + " could not be prepared");
   std::uint64_t wrong = 0;
+  const auto check = [&](const galley::Result<Tensor>& answer) {
+    if (!answer.has_value() || !is_answer(*answer, subject.answer)) ++wrong;
+  };
   steady_case(report, subject.name + ", serve, alone", 1,
-              [&] { wrong += model.serve(subject.sample).has_value() ? 0 : 1; });
+              [&] { check(model.serve(subject.sample)); });
   steady_case(report, subject.name + ", serve, through the queue", 1,
-              [&] { wrong += queued.serve(subject.sample).has_value() ? 0 : 1; });
-  Group group;
+              [&] { check(queued.serve(subject.sample)); });
+  Group group(subject.answer);
   constexpr std::size_t together = 64;
   steady_case(report, subject.name + ", submit, 64 at a time", together, [&] {
     for (std::size_t i = 0; i < together; ++i) model.submit(subject.sample, {}, group.one());
@@ -106,11 +124,15 @@ void steady_cases(Report& report, const Subject& subject) {
   for (const Model* one : {&model, &queued}) {
     const char* const how = one == &model ? "alone" : "through the queue";
     steady_case(report, subject.name + ", serve_rows of 32, lent workspace, " + how, 1, [&] {
-      wrong += one->serve_rows(rows, {}, {.workspace = &workspace}).all_ok() ? 0 : 1;
+      {
+        const auto outcomes = one->serve_rows(rows, {}, {.workspace = &workspace});
+        if (!outcomes.all_ok() || !is_answer(*outcomes[31], subject.answer)) ++wrong;
+      }
       workspace.release();
     });
   }
-  report.check(wrong == 0 && group.failed() == 0, subject.name + ": failed requests");
+  report.check(wrong == 0 && group.failed() == 0,
+               subject.name + ": failed requests or wrong answers");
 }
 
 /// Bytes of the heap that are in use.
@@ -136,9 +158,11 @@ void mixed_shapes_case(Report& report) {
       for (int one = 0; one < 64; ++one) {
         const auto extent = static_cast<std::int64_t>(1 + random() % 500);
         const bool flat = random() % 2 == 0;
-        model.submit(
-            *Tensor::zeros(galley::f32, flat ? galley::Shape{extent} : galley::Shape{extent, 2}),
-            {}, group.one());
+        const galley::Shape shape = flat ? galley::Shape{extent} : galley::Shape{extent, 2};
+        Tensor row = *Tensor::zeros(galley::f32, shape);
+        const auto sum = static_cast<float>(extent);
+        *static_cast<float*>(row.mutable_data()) = sum;
+        model.submit(std::move(row), {}, group.number(sum));
       }
       group.wait();
     }
@@ -147,7 +171,7 @@ void mixed_shapes_case(Report& report) {
   const double before = heap_in_use();
   requests(900'000);
   const double after = heap_in_use();
-  report.check(group.failed() == 0, "mixed shapes: failed requests");
+  report.check(group.failed() == 0, "mixed shapes: failed requests or wrong answers");
   report.add({.id = "B15",
               .name = "10^6 requests of 1000 shapes, after the first 10^5",
               .metric = "heap growth",
