@@ -235,7 +235,7 @@ class Batcher : public std::enable_shared_from_this<Batcher<In, Out, Policy>> {
   Outcomes<Out> serve_in_slices(const Batch<In>& batch, const BatchContext& context);
   std::size_t next_slice(const Batch<In>& batch, std::size_t rows);
   Outcomes<Out> serve_slice(const Batch<In>& batch, const BatchContext& context, std::size_t first,
-                            std::size_t count, std::size_t size,
+                            std::size_t count, std::size_t size, bool sized,
                             const std::shared_ptr<const Pins>* pins);
 
   const Executor executor_;

@@ -309,12 +309,13 @@ std::size_t Batcher<In, Out, Policy>::next_slice(const Batch<In>& batch, std::si
 template <class In, class Out, BatchPolicy Policy>
 Outcomes<Out> Batcher<In, Out, Policy>::serve_slice(const Batch<In>& batch,
                                                     const BatchContext& context, std::size_t first,
-                                                    std::size_t count, std::size_t size,
+                                                    std::size_t count, std::size_t size, bool sized,
                                                     const std::shared_ptr<const Pins>* pins) {
-  if (count == batch.size() && count == size) return ask(batch, context);
+  if (!sized && count == batch.size()) return ask(batch, context);
   MergedContext part(context.workspace());
   part.add(context, first, count);
-  if (count == size) return ask(batch.slice(first, count), part.view(pins));
+  if (!sized) return ask(batch.slice(first, count), part.view(pins));
+  if (count == size) return ask_sized(batch.slice(first, count), part, pins, count);
   Result<Rows<In>> own = to_rows_(batch.slice(first, count));
   Result<Rows<In>> copies = own.has_value() ? copies_of_(*own, count - 1, size - count) : own;
   if (!copies.has_value()) {
@@ -350,12 +351,13 @@ template <class In, class Out, BatchPolicy Policy>
     std::size_t count = next_slice(batch, batch.size() - first);
     if (stateful_) count = rows_of_other_keys(context.keys(), first, count);
     const std::size_t size = size_for(count);
+    const bool sized = !options_.sizes.empty();
     lock.unlock();
     const bool whole = count == batch.size();
     if (!whole && versioned_ && pins == nullptr) pins = pins_of_now();  // one version for all
     const TimePoint start = time_now();
     Outcomes<Out> outcomes =
-        serve_slice(batch, context, first, count, size, pins != nullptr ? &pins : nullptr);
+        serve_slice(batch, context, first, count, size, sized, pins != nullptr ? &pins : nullptr);
     const TimePoint end = time_now();
     const bool well = outcomes.all_ok();
     if (!whole) pieces.push_back(std::move(outcomes));
