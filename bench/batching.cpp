@@ -18,6 +18,7 @@ int main(int argc, char** argv) {
     bench::open_cases(report, subjects);
     bench::overload_cases(report, subjects);
   }
+  if (part.empty() || part == "rivals") bench::rival_cases(report, subjects);
   if (part.empty() || part == "memory") bench::memory_cases(report, subjects);
   return report.finish();
 }

@@ -51,6 +51,9 @@ void open_cases(Report& report, std::vector<Subject>& subjects);
 /// B12, B13: the same above it and in bursts, with a deadline.
 void overload_cases(Report& report, std::vector<Subject>& subjects);
 
+/// Other systems' policies beside `batched`, on the same executor.
+void rival_cases(Report& report, std::vector<Subject>& subjects);
+
 /// B14, B15: what is taken from the heap.
 void memory_cases(Report& report, std::vector<Subject>& subjects);
 

@@ -23,12 +23,6 @@ using galley::load::Run;
 using std::chrono::microseconds;
 using std::chrono::milliseconds;
 
-/// The p99 in us; all of the run where requests were refused.
-double p99_of(const Run& run) {
-  const Duration p99 = run.failed() > 0 ? run.window : run.latency.p99.value_or(run.window);
-  return std::chrono::duration<double, std::micro>(p99).count();
-}
-
 Model triton(const galley::ThreadPool& pool, const Subject& subject, rivals::Triton policy) {
   return galley::batched(pool, subject.served, {.caller_runs = galley::CallerRuns::never},
                          std::move(policy));

@@ -70,6 +70,12 @@ inline std::optional<galley::load::Run> run_of(Report& report, const Model& mode
   return std::nullopt;
 }
 
+/// The p99 in us; all of the run where requests were refused.
+inline double p99_of(const galley::load::Run& run) {
+  const galley::Duration p99 = run.failed() > 0 ? run.window : run.latency.p99.value_or(run.window);
+  return std::chrono::duration<double, std::micro>(p99).count();
+}
+
 /// Rows a second of `model` when there is always more to do.
 inline double capacity_of(Report& report, const Model& model, const Subject& subject,
                           std::chrono::milliseconds time) {

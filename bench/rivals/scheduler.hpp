@@ -1,4 +1,4 @@
-// A scheduler of the simulation: a batch policy, galley's or another system's, with admission.
+// A batch policy, galley's or another system's, with admission, and its type erased.
 #pragma once
 
 #include <rivals/queue_view.hpp>
@@ -9,11 +9,7 @@
 #include <memory>
 #include <utility>
 
-namespace bench::sim {
-
-using galley::BatchDecision;
-using rivals::BatchDone;
-using rivals::QueueView;
+namespace bench::rivals {
 
 /// Keeps every row, however late.
 struct KeepAll {
@@ -70,10 +66,10 @@ struct RefuseInfeasible : DropInfeasible {
   }
 };
 
-/// What decides in a simulation.
+/// What decides, in a simulation or on an executor.
 class Scheduler {
  public:
-  /// Of anything that decides as `rivals::QueueView` says, with admission of one of the above.
+  /// Of anything that decides as `QueueView` says, with admission of one of the above.
   template <class Policy, class Admission = KeepAll>
   explicit Scheduler(Policy policy, Admission admission = {})
       : self_(std::make_unique<Of<Policy, Admission>>(std::move(policy), admission)) {}
@@ -123,4 +119,4 @@ class Scheduler {
   std::unique_ptr<Any> self_;
 };
 
-}  // namespace bench::sim
+}  // namespace bench::rivals

@@ -1,9 +1,9 @@
 // The simulation: one queue, exclusive executors, virtual time.
 #pragma once
 
+#include <rivals/scheduler.hpp>
 #include <sim/curve.hpp>
 #include <sim/random.hpp>
-#include <sim/scheduler.hpp>
 
 #include <chrono>
 #include <cstddef>
@@ -12,6 +12,10 @@
 #include <vector>
 
 namespace bench::sim {
+
+using galley::BatchDecision;
+using rivals::QueueView;
+using rivals::Scheduler;
 
 /// What is simulated.
 struct World {

@@ -1,6 +1,6 @@
+#include <rivals/entrants.hpp>
 #include <sim/goals.hpp>
 #include <sim/oracle.hpp>
-#include <sim/policies.hpp>
 
 #include <string>
 #include <vector>
@@ -8,6 +8,9 @@
 namespace bench::sim {
 
 namespace {
+
+using rivals::DropInfeasible;
+using rivals::learned_cap;
 
 constexpr std::uint64_t seeds = 5;
 
@@ -50,7 +53,7 @@ double stable_runs(Runner& runner, const Curve& curve, const Entrant& entrant) {
   double stable = 0;
   for (std::uint64_t seed = 1; seed <= seeds; ++seed) {
     const World world = runner.world({.curve = &curve, .percent = 80}, seed);
-    stable += runner.run(world, entrant, {.curve = &curve}).diverges ? 0 : 1;
+    stable += runner.run(world, entrant, by_hand(curve)).diverges ? 0 : 1;
   }
   return stable / static_cast<double>(seeds);
 }
@@ -89,7 +92,7 @@ void report_goodput(Report& report, Runner& runner, const Curve& curve) {
       World world = runner.world(c.scene, seed);
       world.deadlines = true;
       bound += goodput_bound(world) / static_cast<double>(seeds);
-      return runner.run(world, ours, {.curve = &curve}).goodput;
+      return runner.run(world, ours, by_hand(curve)).goodput;
     });
     std::string name = curve.name() + ", " + std::string(name_of(c.scene.process)) + " at " +
                        std::to_string(c.scene.percent) + " %; no schedule is above ";

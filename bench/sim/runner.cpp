@@ -20,6 +20,12 @@ bool same(const Log& a, const Log& b) {
 
 }  // namespace
 
+Setting by_hand(const Curve& curve) {
+  return {.costs = {curve.costs().begin(), curve.costs().end()},
+          .records = curve.records(),
+          .objective = curve.objective()};
+}
+
 World Runner::world(const Scene& scene, std::uint64_t seed) const {
   World world{.curve = scene.curve, .executors = scene.executors, .seed = seed};
   world.arrivals =
@@ -35,7 +41,10 @@ World Runner::closed_world(const Curve& curve, std::size_t clients) const {
 
 Setting Runner::setting(const Scene& scene) const {
   const World world = Runner(requests_ / 3).world(scene, tuning_seed);
-  return {.curve = scene.curve, .executors = scene.executors, .tuned = tuned_triton(world)};
+  Setting setting = by_hand(*scene.curve);
+  setting.executors = scene.executors;
+  setting.tuned = tuned_triton(world);
+  return setting;
 }
 
 Figures Runner::run(const World& world, const Entrant& entrant, const Setting& setting,
@@ -55,7 +64,7 @@ Figures Runner::run(const World& world, const Entrant& entrant, const Setting& s
 void Runner::check_audit() {
   const World world = Runner(1000).world(
       {.curve = &curves().front(), .process = Process::poisson, .percent = 80}, 1);
-  const Log good = simulate(world, Scheduler(learned_cap));
+  const Log good = simulate(world, Scheduler(rivals::learned_cap));
   const auto expect_fault = [&](const char* planted, auto&& plant) {
     Log log = good;
     plant(log);

@@ -1,10 +1,10 @@
 // Runs worlds and looks for what must never happen.
 #pragma once
 
+#include <rivals/entrants.hpp>
 #include <sim/arrivals.hpp>
 #include <sim/engine.hpp>
 #include <sim/oracle.hpp>
-#include <sim/policies.hpp>
 
 #include <cstddef>
 #include <cstdint>
@@ -13,6 +13,9 @@
 
 namespace bench::sim {
 
+using rivals::Entrant;
+using rivals::Setting;
+
 /// Where and how requests arrive.
 struct Scene {
   const Curve* curve = nullptr;
@@ -20,6 +23,9 @@ struct Scene {
   int percent = 80;  ///< Of the capacity.
   std::size_t executors = 1;
 };
+
+/// What may be set by hand of a curve, nothing tuned.
+Setting by_hand(const Curve& curve);
 
 /// What all parts of the benchmark run with.
 class Runner {

@@ -80,7 +80,7 @@ Figures figures_of_floor(const World& world, const std::vector<Duration>& floor)
 }  // namespace
 
 void print_latencies(Runner& runner, const Curve& curve, Process process, std::size_t executors) {
-  Table table(batch_policies());
+  Table table(rivals::batch_policies());
   std::string fixed, bound, hands;
   for (const int percent : {10, 50, 80}) {
     const Scene scene{&curve, process, percent, executors};
@@ -109,7 +109,7 @@ void print_latencies(Runner& runner, const Curve& curve, Process process, std::s
 }
 
 void print_closed_loop(Runner& runner, const Curve& curve) {
-  Table table(batch_policies());
+  Table table(rivals::batch_policies());
   for (const std::size_t clients : {1U, 4U, 32U}) {
     const World world = runner.closed_world(curve, clients);
     const Setting setting = runner.setting({&curve, Process::poisson, 80, 1});
@@ -125,7 +125,7 @@ void print_closed_loop(Runner& runner, const Curve& curve) {
 }
 
 void print_goodput(Runner& runner, const Curve& curve) {
-  Table table(admission_policies());
+  Table table(rivals::admission_policies());
   std::string bound;
   std::array<char, 32> cell;
   for (const Scene& scene :

@@ -127,6 +127,13 @@ class Servable {
     table_->submit(*node_, std::move(rows), context, frame, std::move(done));
   }
 
+  /// Answers a batch in a frame of its own, which keeps the graph and copies the context: for a
+  /// combinator that calls a child any number of times, or may answer before the child does. The
+  /// rows are owned.
+  ///
+  /// Answers `resource_exhausted` when too many requests are in flight here.
+  void submit_apart(Rows<In>&& rows, const BatchContext& context, BatchCompletion<Out> done) const;
+
   const NodeHeader& node() const noexcept { return *node_; }
   std::shared_ptr<const NodeHeader> shared_node() const noexcept { return node_; }
 
@@ -260,10 +267,16 @@ void Servable<In, Out>::submit_owned(Rows<In>&& rows, const Context& context,
   if (n == 0) return done(Outcomes<Out>());
   const BatchContext view(context, n, options.keys);
   if (node_->traits.inline_only) return done(serve_batch(Batch<In>::last_use(rows), view));
-
   if (const Result<void> owned = make_owned(rows); !owned.has_value()) {
     return done.fail(within(name(), owned.error()));
   }
+  submit_apart(std::move(rows), view, std::move(done));
+}
+
+template <class In, class Out>
+void Servable<In, Out>::submit_apart(Rows<In>&& rows, const BatchContext& context,
+                                     BatchCompletion<Out> done) const {
+  if (node_->traits.inline_only) return done(serve_batch(Batch<In>::last_use(rows), context));
   FrameRef taken = node_->frames.take();
   if (!taken) {
     return done.fail(
@@ -272,10 +285,11 @@ void Servable<In, Out>::submit_owned(Rows<In>&& rows, const Context& context,
   }
   Frame& frame = *taken;
   frame.graph = node_;
-  frame.context.assign(view);
+  frame.context.assign(context);
   using Root = detail::RootState<BatchCompletion<Out>>;
   Root& root = frame.template make<Root>(std::move(taken), std::move(done));
   const FrameRef keep(frame);  // what runs inside this call may look at the context to its end
+  const std::size_t n = rows.size();
   table_->submit(*node_, std::move(rows), frame.context.view(), frame,
                  BatchCompletion<Out>(
                      n,
