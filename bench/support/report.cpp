@@ -15,7 +15,7 @@ namespace bench {
 namespace {
 
 /// `text` as a JSON string, quotes included.
-std::string quoted(std::string_view text) {
+std::string in_quotes(std::string_view text) {
   std::string json = "\"";
   for (const char c : text) {
     if (c == '"' || c == '\\') {
@@ -122,20 +122,20 @@ void Report::check(bool right, std::string_view what) {
 }
 
 std::string Report::json() const {
-  std::string json = "{\n  \"bench\": " + quoted(name_) + ",\n  \"machine\": {\"cpu\": ";
-  json += quoted(cpu_model()) + ", \"cores\": ";
+  std::string json = "{\n  \"bench\": " + in_quotes(name_) + ",\n  \"machine\": {\"cpu\": ";
+  json += in_quotes(cpu_model()) + ", \"cores\": ";
   json += std::to_string(std::thread::hardware_concurrency()) + ", \"libtorch\": ";
-  json += quoted(GALLEY_BENCH_LIBTORCH) + ", \"compiler\": " + quoted(compiler) + ", \"load\": ";
+  json += in_quotes(GALLEY_BENCH_LIBTORCH) + ", \"compiler\": " + in_quotes(compiler) + ", \"load\": ";
   json += number(load()) + "},\n  \"results\": [";
   const char* between = "\n    ";
   for (const Entry& entry : entries_) {
     json += between;
     between = ",\n    ";
-    json += "{\"id\": " + quoted(entry.line.id) + ", \"case\": " + quoted(entry.line.name);
-    json += ", \"metric\": " + quoted(entry.line.metric);
+    json += "{\"id\": " + in_quotes(entry.line.id) + ", \"case\": " + in_quotes(entry.line.name);
+    json += ", \"metric\": " + in_quotes(entry.line.metric);
     json += ", \"value\": " + number(entry.value.median);
-    json += ", \"unit\": " + quoted(entry.line.unit);
-    json += ", \"goal\": " + quoted(entry.line.goal.text());
+    json += ", \"unit\": " + in_quotes(entry.line.unit);
+    json += ", \"goal\": " + in_quotes(entry.line.goal.text());
     json += std::string(", \"met\": ") + (entry.met ? "true" : "false");
     json += ", \"pairs\": " + std::to_string(entry.value.pairs);
     json += ", \"p25\": " + number(entry.value.p25) + ", \"p75\": " + number(entry.value.p75) + "}";
