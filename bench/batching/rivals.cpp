@@ -68,11 +68,12 @@ Model entrant_of(const galley::ThreadPool& pool, const Subject& subject, const E
                rivals::OnExecutor(pool, subject.served, entrant.enter(setting), setting.limit()));
 }
 
-/// A figure of a run, ours and each rival's, over the same seeds in turn.
+/// A figure of a run, ours and each rival's, over the same seeds in turn, and what is said of both.
 struct Match {
   const Scene& scene;
   std::vector<Entrant> entrants;
   std::function<double(const Run&)> figure;
+  std::function<double(double our, double their)> said;
   Line line;  // its name is completed by the rival's
 };
 
@@ -83,26 +84,21 @@ void play(Report& report, const galley::ThreadPool& pool, const Model& ours,
   for (const Entrant& entrant : match.entrants) {
     models.push_back(entrant_of(pool, match.scene.subject, entrant, setting));
   }
-  std::vector<std::vector<double>> ratios(models.size()), figures(models.size());
+  std::vector<std::vector<double>> said(models.size());
   std::vector<Tries> tries(models.size());
-  for (std::uint64_t seed = 1; seed <= rounds; ++seed) {
+  for (std::uint64_t seed = 0; seed <= rounds; ++seed) {
     std::optional<Run> us;
     for (std::size_t i = 0; i < models.size(); ++i) {
       const std::optional<Run> run = run_of(report, models[i], match.scene, seed, 0.2, tries[i]);
       if (i == 0) us = run;
-      if (!run) continue;
-      figures[i].push_back(match.figure(*run));
-      if (us) ratios[i].push_back(match.figure(*us) / figures[i].back());
+      if (seed == 0) continue;  // learns
+      if (us && run) said[i].push_back(match.said(match.figure(*us), match.figure(*run)));
     }
   }
-  Line line = match.line;
-  line.name = match.line.name + ": batched";
-  add_or_void(report, line, figures[0], tries[0]);
-  for (std::size_t i = 1; i < models.size(); ++i) {
-    line.name = match.line.name + ", batched / " + match.entrants[i - 1].name;
-    line.metric = match.line.metric + " ratio";
-    line.unit = "";
-    add_or_void(report, line, ratios[i], tries[i]);
+  for (std::size_t i = 0; i < models.size(); ++i) {
+    Line line = match.line;
+    line.name += i == 0 ? ": batched" : ": " + match.entrants[i - 1].name;
+    add_or_void(report, line, said[i], tries[i]);
   }
 }
 
@@ -118,16 +114,18 @@ void matches(Report& report, const galley::ThreadPool& pool, const Subject& subj
          {.scene = scene,
           .entrants = rivals::batch_policies(),
           .figure = p99_of,
+          .said = [](double our, double their) { return their / our; },
           .line = {.id = "R",
                    .name = subject.name + ", Poisson at " + std::to_string(percent) + " %",
-                   .metric = "p99",
-                   .unit = "us"}});
+                   .metric = "p99 / batched's",
+                   .unit = ""}});
   }
   const Scene scene{subject, capacity * 1.2, Arrivals::poisson, objective};
   play(report, pool, ours, setting,
        {.scene = scene,
         .entrants = rivals::admission_policies(),
-        .figure = [&](const Run& run) { return std::max(run.goodput() / capacity, 1e-6); },
+        .figure = [&](const Run& run) { return run.goodput() / capacity; },
+        .said = [](double, double their) { return their; },
         .line = {.id = "R",
                  .name = subject.name + ", Poisson at 120 %, answers within 5 ms",
                  .metric = "goodput / capacity",
