@@ -141,6 +141,31 @@ Outcomes<T> merge(std::size_t rows, std::span<PartOutcomes<T>> parts,
   return Outcomes<T>(std::move(all), std::move(casualties));
 }
 
+/// The outcomes at `rows`, ascending, moved out of those of a whole batch.
+template <Row T>
+Outcomes<T> select(Outcomes<T>&& all, std::span<const RowIndex> rows,
+                   Workspace* workspace = nullptr) {
+  if (rows.size() == all.size()) return std::move(all);
+  Casualties casualties;
+  std::vector<RowIndex> survivors;
+  survivors.reserve(rows.size());
+  auto failed = all.casualties().mutable_span();
+  RowIndex before = 0;  // casualties of the whole batch before a row
+  for (std::size_t i = 0; i < rows.size(); ++i) {
+    while (!failed.empty() && failed.front().row < rows[i]) {
+      failed = failed.subspan(1);
+      ++before;
+    }
+    if (!failed.empty() && failed.front().row == rows[i]) {
+      casualties.append(i, std::move(failed.front().error));
+    } else {
+      survivors.push_back(rows[i] - before);
+    }
+  }
+  return Outcomes<T>(std::move(all).survivors().select(survivors, workspace),
+                     std::move(casualties));
+}
+
 /// The numbers of the rows of a batch of `rows` rows that `casualties` does not name.
 inline std::vector<RowIndex> survivors_of(std::size_t rows, const Casualties& casualties) {
   std::vector<RowIndex> alive;
