@@ -1,6 +1,8 @@
 #include <galley/core/named_tensors.hpp>
 
 #include <cstdint>
+#include <memory_resource>
+#include <span>
 #include <string>
 #include <utility>
 #include <vector>
@@ -207,4 +209,18 @@ TEST_CASE("owned named tensors outlive what they were borrowed from", "[named_te
   CHECK(columns[0] == NamedTensors{{"image", pair(1, 2)}});
   CHECK(plain[0] == columns[0]);
   CHECK(plain[1] == sample(1));
+}
+
+TEST_CASE("rows of named tensors say whether they may be kept", "[named_tensors]") {
+  std::vector<float> numbers{1, 2};
+  const Tensor lent = *Tensor::view(numbers, {2}), own = *lent.owned();
+  CHECK(Rows<NamedTensors>().is_owned());
+  CHECK(Rows<NamedTensors>{NamedTensors{{"a", own}, {"b", own}}}.is_owned());
+  CHECK_FALSE(Rows<NamedTensors>{NamedTensors{{"a", own}, {"b", lent}}}.is_owned());
+  const NamedTensors a{{"a", own}};
+  CHECK(Rows<NamedTensors>{a, NamedTensors{{"b", own}}}.is_owned());
+  CHECK_FALSE(Rows<NamedTensors>{a, NamedTensors{{"b", lent}}}.is_owned());
+  std::pmr::monotonic_buffer_resource workspace;
+  CHECK_FALSE(Rows<NamedTensors>(std::span(&a, 1), &workspace).is_owned());
+  CHECK(Rows<NamedTensors>{NamedTensors{{"a", lent}}}.owned()->is_owned());
 }

@@ -6,9 +6,12 @@
 
 namespace {
 constinit thread_local std::size_t count = 0;
+constinit thread_local std::size_t calls_to_refusal = 0;  // 0: none is refused
+constinit thread_local std::size_t least_refused = 0;
 
 void* take(std::size_t bytes, std::size_t alignment) noexcept {
   ++count;
+  if (calls_to_refusal != 0 && bytes >= least_refused && --calls_to_refusal == 0) return nullptr;
   const std::size_t size = bytes == 0 ? 1 : bytes;
   if (alignment <= alignof(std::max_align_t)) return std::malloc(size);
   return std::aligned_alloc(alignment, (size + alignment - 1) / alignment * alignment);
@@ -17,6 +20,17 @@ void* take(std::size_t bytes, std::size_t alignment) noexcept {
 
 std::size_t support::allocations() noexcept {
   return count;
+}
+
+support::NoMemoryOnce::NoMemoryOnce(std::size_t nth, std::size_t least) noexcept {
+  calls_to_refusal = nth;
+  least_refused = least;
+}
+support::NoMemoryOnce::~NoMemoryOnce() {
+  calls_to_refusal = 0;
+}
+bool support::NoMemoryOnce::happened() const noexcept {
+  return calls_to_refusal == 0;
 }
 
 void* operator new(std::size_t bytes) {

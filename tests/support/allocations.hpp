@@ -1,4 +1,5 @@
-// Counts what a thread takes from the heap, for tests that say "allocates nothing".
+// Counts what a thread takes from the heap, for tests that say "allocates nothing", and refuses one
+// of those requests, for tests of running out of memory.
 #pragma once
 
 #include <cstddef>
@@ -16,6 +17,19 @@ class AllocationCount {
 
  private:
   std::size_t before_;
+};
+
+/// The `nth` call of `operator new` by this thread from now (1, 2, …) that asks for `least` bytes or
+/// more finds no memory, and no other call. Ends with its scope; one at a time.
+class NoMemoryOnce {
+ public:
+  explicit NoMemoryOnce(std::size_t nth, std::size_t least = 0) noexcept;
+  NoMemoryOnce(const NoMemoryOnce&) = delete;
+  NoMemoryOnce& operator=(const NoMemoryOnce&) = delete;
+  ~NoMemoryOnce();
+
+  /// True once that call was made.
+  bool happened() const noexcept;
 };
 
 }  // namespace support

@@ -3,6 +3,7 @@
 
 #include <galley/compose/batching/batcher.hpp>
 #include <galley/compose/batching/options.hpp>
+#include <galley/core/function_ref.hpp>
 #include <galley/core/servable.hpp>
 #include <galley/policy/batch/learned_cap.hpp>
 
@@ -59,25 +60,17 @@ class BatchedNode {
   void submit(Rows<In>&& rows, const BatchContext& context, Frame& frame,
               BatchCompletion<Out> done) const {
     // A stage before may give what it borrows.
-    if (const Result<void> owned = make_owned(rows); !owned.has_value()) {
-      return done.fail(owned.error());
-    }
+    const Result<void> owned = Mode::template call<void>([&] { return make_owned(rows); });
+    if (!owned.has_value()) return done.fail(owned.error());
     state_->submit(std::move(rows), context, frame, std::move(done));
   }
 
-  static typename State::Copying copying() {
-    return {.copies_of =
-                [](const Rows<In>& rows, std::size_t row, std::size_t times) {
-                  return Mode::template call<Rows<In>>([&] {
-                    Rows<In> copies;
-                    for (; times != 0; --times) copies.push_back(rows[row]);
-                    return copies;
-                  });
-                },
-            .to_rows =
-                [](const Batch<In>& batch) {
-                  return Mode::template call<Rows<In>>([&] { return batch.borrowed().to_rows(); });
-                }};
+  /// A `Guard`.
+  static Result<void> guard(FunctionRef<void()> work) {
+    return Mode::template call<void>([&]() -> Result<void> {
+      work();
+      return {};
+    });
   }
 
  private:
@@ -98,7 +91,8 @@ class BatchedNode {
 /// the same versions, and all have keys or none has. Of a stateful servable one batch runs at a
 /// time, with at most one row of each key, in order of arrival.
 ///
-/// Errors   resource_exhausted at once: the queue is full, or the deadline cannot be kept;
+/// Errors   resource_exhausted at once: the queue is full, or the deadline cannot be kept; and for
+///          the rows of a request or a batch that there is no memory for;
 ///          deadline_exceeded before it is computed: a row that can no longer be in time; cancelled
 ///          at once: a stop was requested while it queued; unavailable: the executor was shut down;
 ///          failed_precondition (`check`): rows of the servable depend on their neighbours, or
@@ -117,7 +111,7 @@ Servable<In, Out> batched(Executor executor, Servable<In, Out> servable, BatchOp
     return Servable<In, Out>::broken(std::move(name), std::move(fits).error());
   }
   auto state = std::make_shared<typename Node::State>(std::move(executor), std::move(servable),
-                                                      options, std::move(policy), Node::copying());
+                                                      options, std::move(policy), &Node::guard);
   return Servable<In, Out>::of_node(std::move(name), Node(std::move(state)));
 }
 

@@ -195,6 +195,9 @@ class Rows<NamedTensors> {
   /// Errors  invalid_argument: no such name, listing those there are; the rows' names differ
   Result<const Rows<Tensor>*> column(std::string_view name) const;
 
+  /// True when all rows are in memory that is safe to keep.
+  bool is_owned() const noexcept;
+
   /// The same rows in memory that is safe to keep.
   ///
   /// Errors  as `Tensor::owned`

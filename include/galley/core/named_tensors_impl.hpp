@@ -112,6 +112,14 @@ Rows<NamedTensors> Rows<NamedTensors>::each_column(Change&& change) const {
   return rows;
 }
 
+inline bool Rows<NamedTensors>::is_owned() const noexcept {
+  const auto is_kept = [](const NamedTensor& named) { return named.tensor.is_owned(); };
+  return workspace_ == nullptr &&
+         std::ranges::all_of(columns_, [](const auto& column) { return column.rows.is_owned(); }) &&
+         std::ranges::all_of(list_,
+                             [&](const auto& row) { return std::ranges::all_of(row, is_kept); });
+}
+
 inline Result<Rows<NamedTensors>> Rows<NamedTensors>::owned() const {
   Rows kept;
   if (has_columns_) {

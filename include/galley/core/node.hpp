@@ -359,7 +359,12 @@ Outcomes<Out> serve_by_waiting(const NodeHeader& node, const Batch<In>& batch,
   if (!frame) return failed(Status::resource_exhausted, "all request frames are in use");
   Frame& memory = *frame;
   memory.graph = node.shared_from_this();
-  memory.context.assign(context);
+  const Result<void> kept = Mode::template call<void>([&]() -> Result<void> {
+    memory.context.assign(context);
+    return {};
+  });
+  if (!kept.has_value())
+    return Outcomes<Out>::failed(batch.size(), within(node.name, kept.error()));
   State& state = memory.template make<State>();
   state.frame = std::move(frame);
   submit(*std::move(rows), memory.context.view(), memory,

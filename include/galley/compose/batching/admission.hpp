@@ -8,10 +8,19 @@ namespace galley::inline v1::detail {
 template <class In, class Out, BatchPolicy Policy>
 void Batcher<In, Out, Policy>::submit(Rows<In>&& rows, const BatchContext& context, Frame& frame,
                                       BatchCompletion<Out>&& done) {
-  const std::size_t row_bytes = RowKind<In>::bytes(rows);
   const Pins* const pins = context.pins();
-  const Kind kind{kind_of(rows), !context.keys().empty(), pins != nullptr,
-                  pins != nullptr ? pins->stamp() : 0};
+  Kind kind{{}, !context.keys().empty(), pins != nullptr, pins != nullptr ? pins->stamp() : 0};
+  std::size_t row_bytes = 0;
+  const auto look = [&] {
+    kind.rows = kind_of(rows);
+    row_bytes = RowKind<In>::bytes(rows);
+  };
+  if constexpr (RowsByColumn<In>) {  // which makes rows of its columns
+    const Result<void> looked = guard_(look);
+    if (!looked.has_value()) return done.fail(within(child_.name(), looked.error()));
+  } else {
+    look();
+  }
   Request& request = frame.template make<Request>(std::move(rows), context, frame, std::move(done));
   request.row_bytes = row_bytes;
   const std::stop_token& stop = context.context().stop;
@@ -22,25 +31,42 @@ void Batcher<In, Out, Policy>::submit(Rows<In>&& rows, const BatchContext& conte
   if (needs_time() || priority != 0) request.since = time_now();
 
   Lock lock(mutex_);
-  std::optional<Error> error = refusal(request);
-  Bucket* bucket = error.has_value() ? nullptr : bucket_of(kind);
-  if (!error.has_value()) {
-    error = bucket != nullptr ? too_late(request, *bucket)
-                              : Error(Status::resource_exhausted,
-                                      "rows of " + std::to_string(options_.max_kinds) +
-                                          " kinds are queued, which is the bound");
-  }
-  if (error.has_value()) {
-    if (error->status == Status::resource_exhausted) statistics_.refused += request.rows;
+  Result<Bucket*> bucket = admit(request, kind, priority);
+  if (!bucket.has_value()) {
+    if (bucket.status() == Status::resource_exhausted) statistics_.refused += request.rows;
     lock.unlock();
     BatchCompletion<Out> owed = std::move(request.done);
     request.destroy();
-    return owed.fail(within(child_.name(), *std::move(error)));
+    return owed.fail(within(child_.name(), std::move(bucket).error()));
   }
-  enqueue(request, *bucket, priority);
-  Runner* const runner = runner_for(*bucket);
+  Runner* const runner = runner_for(**bucket);
   lock.unlock();
   wake(runner);
+}
+
+/// Takes a request into the queue: the bucket it is in, or why it may not enter.
+template <class In, class Out, BatchPolicy Policy>
+auto Batcher<In, Out, Policy>::admit(Request& request, const Kind& kind, std::int32_t priority)
+    -> Result<Bucket*> {
+  Bucket* bucket = nullptr;
+  std::optional<Error> error;
+  Result<void> done = guard_([&] {
+    error = refusal(request);
+    if (error.has_value()) return;
+    bucket = bucket_of(kind);
+    if (bucket == nullptr) {
+      error = Error(Status::resource_exhausted, "rows of " + std::to_string(options_.max_kinds) +
+                                                    " kinds are queued, which is the bound");
+      return;
+    }
+    error = too_late(request, *bucket);
+    if (error.has_value()) return;
+    request.keep_context();
+    enqueue(request, *bucket, priority);
+  });
+  if (!done.has_value()) return std::move(done).error();
+  if (error.has_value()) return *std::move(error);
+  return bucket;
 }
 
 /// Why a request may not enter, whatever its rows.
@@ -190,15 +216,16 @@ void Batcher<In, Out, Policy>::cancel(void* batcher, Request& request) noexcept 
       if (lane.get() == request.lane) bucket = one.get();
     }
   }
-  self.statistics_.cancelled += request.left();
   std::vector<Answer<Out>> answers;
   std::vector<Request*> dead;
-  self.refuse(request, *bucket,
-              within(self.child_.name(), Error(Status::cancelled, "a stop was requested")), answers,
-              dead);
+  const std::size_t left = request.left();
+  // Without memory to say so it stays, and the child sees the stop.
+  if (self.refuse(request, *bucket, Status::cancelled, "a stop was requested", answers, dead)) {
+    self.statistics_.cancelled += left;
+  }
   lock.unlock();
   if (!dead.empty()) request.destroy();
-  for (Answer<Out>& answer : answers) std::move(answer).give();
+  for (Answer<Out>& answer : answers) std::move(answer).give(self.guard_);
 }
 
 /// Drops the requests of a bucket that can no longer be in time, whatever their priority. The last
@@ -210,53 +237,69 @@ void Batcher<In, Out, Policy>::drop_late(Bucket& bucket, std::vector<Answer<Out>
   const std::size_t best = bucket.costs.best_size(limit());
   const auto lateness = [&](const Queued& request) -> const char* {
     const Duration slack = request.deadline.at - request.deadline.clock.now();
-    if (slack <= Duration::zero()) return ": the deadline passed while it was queued";
+    if (slack <= Duration::zero()) return "the deadline passed while it was queued";
     if (options_.infeasible == Infeasible::keep || bucket.rows == request.left()) return nullptr;
     const std::size_t rows = std::min(bucket.rows, best == 0 ? limit() : best);
     if (slack >= bucket.costs.p95(rows)) return nullptr;
-    return ": no longer expected to be in time when its turn came";
+    return "no longer expected to be in time when its turn came";
   };
   for (const auto& lane : bucket.lanes) {
     while (lane->dated && lane->first != nullptr) {
       auto& request = static_cast<Request&>(*lane->first);
       const char* const why = lateness(request);
       if (why == nullptr) break;
-      statistics_.expired += request.left();
-      refuse(request, bucket, Error(Status::deadline_exceeded, child_.name() + why), answers, dead);
+      const std::size_t left = request.left();
+      if (!refuse(request, bucket, Status::deadline_exceeded, why, answers, dead)) return;
+      statistics_.expired += left;
     }
   }
 }
 
-/// Takes what is left of a request out of the queue and answers it so.
+/// Takes what is left of a request out of the queue and answers it so. False where there is no
+/// memory for that: it stays in the queue.
 template <class In, class Out, BatchPolicy Policy>
-void Batcher<In, Out, Policy>::refuse(Request& request, Bucket& bucket, const Error& error,
-                                      std::vector<Answer<Out>>& answers,
+bool Batcher<In, Out, Policy>::refuse(Request& request, Bucket& bucket, Status status,
+                                      const char* why, std::vector<Answer<Out>>& answers,
                                       std::vector<Request*>& dead) {
-  const std::size_t left = request.left();
+  Outcomes<Out> refused;
+  const Result<void> room = guard_([&] {
+    refused = Outcomes<Out>::failed(request.left(), within(child_.name(), Error(status, why)));
+    request.make_room_for(1);
+    make_room(answers, 1);
+    make_room(dead, 1);
+  });
+  if (!room.has_value()) return false;
   const RowIndex first = request.taken;
   dequeue(request, bucket);
   request.taken = request.rows;
-  auto answer = request.add(first, Outcomes<Out>::failed(left, error));
-  if (!answer.has_value()) return;
+  auto answer = request.add(first, std::move(refused));
+  if (!answer.has_value()) return true;
   answers.push_back(*std::move(answer));
   if (request.running == 0) dead.push_back(&request);
+  return true;
 }
 
 /// The executor takes no more tasks: everything that queues is answered, after `answers`, and what
 /// comes later is refused. Gives the lock up.
 template <class In, class Out, BatchPolicy Policy>
 void Batcher<In, Out, Policy>::close(Lock& lock, std::vector<Answer<Out>> answers) {
-  const Error error(Status::unavailable, child_.name() + ": the executor was shut down");
   over_ = true;
-  std::vector<Request*> dead;
-  for (const auto& bucket : buckets_) {
-    while (Queued* first = most_urgent(*bucket, TimePoint(), Duration::zero())) {
-      refuse(static_cast<Request&>(*first), *bucket, error, answers, dead);
+  for (bool all = false; !all;) {
+    all = true;
+    std::vector<Request*> dead;
+    for (const auto& bucket : buckets_) {
+      Queued* first = nullptr;
+      while (all && (first = most_urgent(*bucket, TimePoint(), Duration::zero())) != nullptr) {
+        all = refuse(static_cast<Request&>(*first), *bucket, Status::unavailable,
+                     "the executor was shut down", answers, dead);
+      }
     }
+    lock.unlock();
+    for (Request* request : dead) request->destroy();
+    for (Answer<Out>& answer : answers) std::move(answer).give(guard_);
+    answers.clear();
+    if (!all) lock.lock();  // there was no memory for some: those answers have given theirs back
   }
-  lock.unlock();
-  for (Request* request : dead) request->destroy();
-  for (Answer<Out>& answer : answers) std::move(answer).give();
 }
 
 }  // namespace galley::inline v1::detail

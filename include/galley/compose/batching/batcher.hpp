@@ -37,21 +37,18 @@ namespace galley::inline v1::detail {
 ///
 /// *Locks.* One mutex. Under it the policy is called and nothing else that is not ours; answers are
 /// given, stop callbacks are destroyed and tasks are posted without it.
+///
+/// *Memory.* Whatever takes some is done under the guard, and before anything is changed that an
+/// exception would leave half done. Rows there is none for answer `resource_exhausted`; where there
+/// is none to take rows from the queue, they stay and somebody looks again. To say so takes memory
+/// too: a heap that stays empty ends the program.
 template <class In, class Out, BatchPolicy Policy>
 class Batcher : public std::enable_shared_from_this<Batcher<In, Out, Policy>> {
  public:
   using Request = BatchRequest<In, Out>;
 
-  /// How rows are copied: a row's copy constructor may throw, and who calls it knows whether
-  /// exceptions are on.
-  struct Copying {
-    /// `times` copies of one row.
-    Result<Rows<In>> (*copies_of)(const Rows<In>& rows, std::size_t row, std::size_t times);
-    Result<Rows<In>> (*to_rows)(const Batch<In>& batch);
-  };
-
   Batcher(Executor executor, Servable<In, Out> child, const BatchOptions& options, Policy policy,
-          Copying copying);
+          Guard guard);
   Batcher(const Batcher&) = delete;
   Batcher& operator=(const Batcher&) = delete;
 
@@ -172,6 +169,16 @@ class Batcher : public std::enable_shared_from_this<Batcher<In, Out, Policy>> {
     return size == sizes.end() ? rows : *size;
   }
 
+  /// What `work` answers to `rows` rows, or that it threw.
+  template <class Work>
+  Outcomes<Out> guarded(std::size_t rows, Work&& work) const {
+    Outcomes<Out> outcomes;
+    const Result<void> done = guard_([&] { outcomes = work(); });
+    if (done.has_value()) [[likely]]
+      return outcomes;
+    return Outcomes<Out>::failed(rows, within(child_.name(), done.error()));
+  }
+
   // ---- batching/profile.hpp: what is known of costs, for the next start
   CostTable first_costs(const Kind& kind) const;
   BatchProfile profile_now() const;
@@ -181,6 +188,7 @@ class Batcher : public std::enable_shared_from_this<Batcher<In, Out, Policy>> {
   std::optional<Error> refusal(const Request& request);
   std::optional<Error> too_late(const Request& request, const Bucket& bucket) const;
   Bucket* bucket_of(const Kind& kind);
+  Result<Bucket*> admit(Request& request, const Kind& kind, std::int32_t priority);
   void enqueue(Request& request, Bucket& bucket, std::int32_t priority);
   void note_time(Request& request, Bucket& bucket);
   void dequeue(Request& request, Bucket& bucket);
@@ -189,7 +197,7 @@ class Batcher : public std::enable_shared_from_this<Batcher<In, Out, Policy>> {
   static void cancel(void* batcher, Request& request) noexcept;
   void close(Lock& lock, std::vector<Answer<Out>> answers = {});
   void drop_late(Bucket& bucket, std::vector<Answer<Out>>& answers, std::vector<Request*>& dead);
-  void refuse(Request& request, Bucket& bucket, const Error& error,
+  bool refuse(Request& request, Bucket& bucket, Status status, const char* why,
               std::vector<Answer<Out>>& answers, std::vector<Request*>& dead);
 
   // ---- batching/wake.hpp: who looks at the queue, and what the policy makes of it
@@ -215,11 +223,12 @@ class Batcher : public std::enable_shared_from_this<Batcher<In, Out, Policy>> {
   }
 
   // ---- batching/take.hpp: which rows go
+  bool take_batch(Runner& runner, Bucket*& bucket, const BatchDecision& decision);
   void take(Runner& runner, Bucket& bucket, std::size_t rows);
   bool is_of_other_versions(const Runner& runner, const Request& request) const;
   std::shared_ptr<const Pins> pins_of_now() const;
   std::size_t takeable(const Request& request, std::vector<Key>& seen, std::vector<Key>& blocked);
-  Bucket& take_in_sequence(Runner& runner, Bucket& bucket, std::size_t rows);
+  void take_in_sequence(Runner& runner, Bucket*& bucket, std::size_t rows);
   void take_part(Runner& runner, Bucket& bucket, Request& request, std::size_t count);
 
   // ---- batching/run.hpp: computing and answering
@@ -230,6 +239,7 @@ class Batcher : public std::enable_shared_from_this<Batcher<In, Out, Policy>> {
   Outcomes<Out> ask_sized(const Batch<In>& batch, MergedContext& context,
                           const std::shared_ptr<const Pins>* pins, std::size_t rows);
   Outcomes<Out> compute(Runner& runner, Bucket& bucket);
+  Outcomes<Out> gather_and_ask(Runner& runner, Bucket& bucket, std::size_t rows);
   void deliver(Runner& runner, Bucket& bucket, Outcomes<Out> outcomes, TimePoint start);
   void leave_inline();
   Outcomes<Out> serve_in_slices(const Batch<In>& batch, const BatchContext& context);
@@ -240,8 +250,7 @@ class Batcher : public std::enable_shared_from_this<Batcher<In, Out, Policy>> {
 
   const Executor executor_;
   const Servable<In, Out> child_;
-  Result<Rows<In>> (*const copies_of_)(const Rows<In>&, std::size_t, std::size_t);
-  Result<Rows<In>> (*const to_rows_)(const Batch<In>&);
+  const Guard guard_;
   const bool stateful_;
   const bool versioned_;
   const bool mixed_shapes_;
@@ -284,11 +293,10 @@ class Batcher : public std::enable_shared_from_this<Batcher<In, Out, Policy>> {
 
 template <class In, class Out, BatchPolicy Policy>
 Batcher<In, Out, Policy>::Batcher(Executor executor, Servable<In, Out> child,
-                                  const BatchOptions& options, Policy policy, Copying copying)
+                                  const BatchOptions& options, Policy policy, Guard guard)
     : executor_(std::move(executor)),
       child_(std::move(child)),
-      copies_of_(copying.copies_of),
-      to_rows_(copying.to_rows),
+      guard_(guard),
       stateful_(child_.traits().stateful),
       versioned_(child_.traits().versioned),
       mixed_shapes_(child_.traits().mixed_shapes),

@@ -7,7 +7,9 @@
 #include <galley/core/completion.hpp>
 #include <galley/core/context.hpp>
 #include <galley/core/frame.hpp>
+#include <galley/core/function_ref.hpp>
 #include <galley/core/pins.hpp>
+#include <galley/core/result.hpp>
 
 #include <algorithm>
 #include <cstddef>
@@ -28,20 +30,36 @@ struct Piece {
   Outcomes<Out> outcomes;
 };
 
+/// Does what may throw, since rows are copied or memory is taken. Whoever makes a batcher knows
+/// whether exceptions are on.
+using Guard = Result<void> (*)(FunctionRef<void()> work);
+
+/// Room for `more` at the end, so that putting them there cannot fail.
+template <class T>
+void make_room(std::vector<T>& list, std::size_t more) {
+  if (list.capacity() - list.size() >= more) return;
+  list.reserve(std::max(2 * list.capacity(), list.size() + more));
+}
+
 /// Outcomes on their way to who is owed them: to be given with no lock held.
 template <class Out>
 struct Answer {
   BatchCompletion<Out> done;
   std::vector<Piece<Out>> pieces;
 
-  void give() && {
+  void give(Guard guard) && {
     if (pieces.size() == 1) return done(std::move(pieces.front().outcomes));
     std::sort(pieces.begin(), pieces.end(),
               [](const auto& a, const auto& b) { return a.first < b.first; });
-    std::vector<Outcomes<Out>> parts;
-    parts.reserve(pieces.size());
-    for (Piece<Out>& piece : pieces) parts.push_back(std::move(piece.outcomes));
-    done(joined(std::span(parts)));
+    Outcomes<Out> all;
+    const Result<void> put_together = guard([&] {
+      std::vector<Outcomes<Out>> parts;
+      parts.reserve(pieces.size());
+      for (Piece<Out>& piece : pieces) parts.push_back(std::move(piece.outcomes));
+      all = joined(std::span(parts));
+    });
+    if (!put_together.has_value()) return done.fail(put_together.error());
+    done(std::move(all));
   }
 };
 
@@ -60,13 +78,21 @@ struct BatchRequest : Queued {
                BatchCompletion<Out>&& owed)
       : values(std::move(batch)), frame(memory), done(std::move(owed)), context_(request) {
     rows = static_cast<RowIndex>(values.size());
-    const bool lasts = request.is_uniform() && request.shared_pins() == nullptr &&
-                       frame->context.holds(request.context());
-    if (!lasts) context_ = copy_.emplace().keep(request);
     if (request.is_single()) deadline = request.context().deadline;
   }
 
-  /// Adds the outcomes of some rows; the answer, once there are those of all.
+  /// Sees to it that the context lasts as long as this.
+  void keep_context() {
+    const bool lasts = context_.is_uniform() && context_.shared_pins() == nullptr &&
+                       frame->context.holds(context_.context());
+    if (!lasts) context_ = copy_.emplace().keep(context_);
+  }
+
+  /// Room for what its running batches will add, and for `more`.
+  void make_room_for(std::size_t more) { make_room(pieces, running + more); }
+
+  /// Adds the outcomes of some rows, for which room was made; the answer, once there are those of
+  /// all.
   std::optional<Answer<Out>> add(RowIndex first, Outcomes<Out> outcomes) {
     answered += static_cast<RowIndex>(outcomes.size());
     pieces.push_back({first, std::move(outcomes)});

@@ -67,22 +67,10 @@ bool Batcher<In, Out, Policy>::run_batch(Runner& runner) {
       bucket = nullptr;  // taken by callers; the first of them to leave sends a worker
     } else {
       runner.taken_at = now;
-      // A policy of a host's own may ask for what there is not.
-      const std::size_t most = std::min(bucket->rows, limit());
-      const std::size_t rows = std::clamp<std::size_t>(choice.decision.rows, 1, most);
-      if (stateful_) {
-        bucket = &take_in_sequence(runner, *bucket, rows);
-      } else {
-        const SizedBatch sized = sized_batch(rows, options_.sizes, bucket->costs);
-        take(runner, *bucket, std::min(sized.size, bucket->rows));  // rows rather than copies
+      if (!take_batch(runner, bucket, choice.decision)) {
+        bucket = nullptr;
+        slots_.leave();
       }
-      std::size_t taken = 0;
-      for (const Part& part : runner.parts) taken += part.count;
-      runner.size = size_for(taken);
-      runner.sized = !options_.sizes.empty();
-      statistics_.filled += runner.size - taken;
-      runner.pins = nullptr;  // the requests have them
-      ++statistics_.closed[static_cast<std::size_t>(choice.decision.reason)];
     }
     break;
   }
@@ -100,7 +88,7 @@ bool Batcher<In, Out, Policy>::run_batch(Runner& runner) {
   lock.unlock();
   wake(other);
   for (Request* request : dead) request->destroy();
-  for (Answer<Out>& answer : late) std::move(answer).give();
+  for (Answer<Out>& answer : late) std::move(answer).give(guard_);
   if (bucket == nullptr) return !late.empty();
   const TimePoint start = time_now();
   std::optional<RunsHere> here(std::in_place, this);
@@ -120,8 +108,19 @@ Outcomes<Out> Batcher<In, Out, Policy>::ask(const Batch<In>& batch, const BatchC
   return Outcomes<Out>::failed(rows, within(child_.name(), miscounted(outcomes.size(), rows)));
 }
 
+/// The outcomes of the batch that was taken.
 template <class In, class Out, BatchPolicy Policy>
 Outcomes<Out> Batcher<In, Out, Policy>::compute(Runner& runner, Bucket& bucket) {
+  std::size_t rows = 0;
+  for (const Part& part : runner.parts) rows += part.count;
+  Outcomes<Out> outcomes = guarded(rows, [&] { return gather_and_ask(runner, bucket, rows); });
+  runner.gathered.clear();
+  return outcomes;
+}
+
+template <class In, class Out, BatchPolicy Policy>
+Outcomes<Out> Batcher<In, Out, Policy>::gather_and_ask(Runner& runner, Bucket& bucket,
+                                                       std::size_t rows) {
   const std::vector<Part>& parts = runner.parts;
   const Part& only = parts.front();
   if (parts.size() == 1 && only.is_whole() && !runner.sized) {
@@ -129,9 +128,7 @@ Outcomes<Out> Batcher<In, Out, Policy>::compute(Runner& runner, Bucket& bucket) 
   }
   const std::shared_ptr<const Pins>* pins = nullptr;  // of one request at least, if of any
   runner.context.clear();
-  std::size_t rows = 0;
   for (const Part& part : parts) {
-    rows += part.count;
     const BatchContext own = part.request->context();
     runner.context.add(own, part.first, part.count);
     if (own.pins() != nullptr) pins = own.shared_pins();
@@ -145,11 +142,9 @@ Outcomes<Out> Batcher<In, Out, Policy>::compute(Runner& runner, Bucket& bucket) 
       const Part& last = parts.back();
       const std::size_t row = last.first + last.count - 1;
       runner.context.repeat(last.request->context(), row, runner.size - rows);
-      Result<Rows<In>> made = copies_of_(last.request->values, row, runner.size - rows);
-      if (!made.has_value()) {
-        return Outcomes<Out>::failed(rows, within(child_.name(), std::move(made).error()));
+      while (copies.size() != runner.size - rows) {
+        copies.push_back(std::as_const(last.request->values)[row]);
       }
-      copies = *std::move(made);
     }
     runner.gathered.begin(bucket.kind.rows, runner.size);
     for (const Part& part : parts) {
@@ -158,10 +153,8 @@ Outcomes<Out> Batcher<In, Out, Policy>::compute(Runner& runner, Bucket& bucket) 
     if (!copies.empty()) runner.gathered.add(copies, 0, copies.size());
     batch = runner.gathered.batch();
   }
-  Outcomes<Out> outcomes = runner.sized ? ask_sized(batch, runner.context, pins, rows)
-                                        : ask(batch, runner.context.view(pins));
-  runner.gathered.clear();
-  return outcomes;
+  return runner.sized ? ask_sized(batch, runner.context, pins, rows)
+                      : ask(batch, runner.context.view(pins));
 }
 
 /// What the child answers to a batch that is to keep its size; only its first `rows` rows count.
@@ -212,16 +205,21 @@ void Batcher<In, Out, Policy>::deliver(Runner& runner, Bucket& bucket, Outcomes<
   ++statistics_.batches;
   window_rows_ += rows;
   note_window(end);
-  if (outcomes.all_ok()) bucket.costs.observe(runner.size, took);
+  if (outcomes.all_ok()) (void)guard_([&] { bucket.costs.observe(runner.size, took); });
   Runner* const other = runner_to_wake();
   lock.unlock();
   wake(other);
-  const bool shared = parts.size() < 2 || runner.blocks.may_share(outcomes.survivors());
+  bool shared = parts.size() < 2;
+  if (!shared) (void)guard_([&] { shared = runner.blocks.may_share(outcomes.survivors()); });
   std::size_t first = 0;
   for (const Part& part : parts) {
     Request& request = *part.request;
-    Outcomes<Out> own = outcomes_out(outcomes, first, part.count);
-    if (!shared) SharedBlocks<Out>::unshare(own.survivors());
+    const auto take_out = [&] {
+      Outcomes<Out> out = outcomes_out(outcomes, first, part.count);
+      if (!shared) SharedBlocks<Out>::unshare(out.survivors());
+      return out;
+    };
+    Outcomes<Out> own = parts.size() == 1 ? std::move(outcomes) : guarded(part.count, take_out);
     first += part.count;
     if (part.is_whole()) {
       BatchCompletion<Out> done = std::move(request.done);
@@ -235,7 +233,7 @@ void Batcher<In, Out, Policy>::deliver(Runner& runner, Bucket& bucket, Outcomes<
     const bool dead = --request.running == 0 && request.answered == request.rows;
     lock.unlock();
     if (dead) request.destroy();
-    if (answer.has_value()) (*std::move(answer)).give();
+    if (answer.has_value()) (*std::move(answer)).give(guard_);
   }
   parts.clear();
   const Duration answering = time_now() - end;
@@ -253,7 +251,8 @@ Outcomes<Out> Batcher<In, Out, Policy>::serve_inline(const Batch<In>& batch,
   const bool timed = batch.size() > 1 || slots_.inline_runs() % timed_every == 0;
   const RunsHere here(this);
   const InlinePlace place{*this};  // given back also where a lent workspace throws
-  return timed ? serve_in_slices(batch, context) : child_.serve_batch(batch, context);
+  if (!timed) return child_.serve_batch(batch, context);
+  return guarded(batch.size(), [&] { return serve_in_slices(batch, context); });
 }
 
 template <class In, class Out, BatchPolicy Policy>
@@ -282,7 +281,7 @@ Outcomes<Out> Batcher<In, Out, Policy>::serve_above(const Batch<In>& batch,
     const Lock lock(mutex_);
     if (!admits_) return failed(Status::unavailable, "draining: no more requests are taken");
   }
-  return serve_in_slices(batch, context);
+  return guarded(batch.size(), [&] { return serve_in_slices(batch, context); });
 }
 
 /// How many of the last `rows` rows of a caller's batch go next.
@@ -316,13 +315,16 @@ Outcomes<Out> Batcher<In, Out, Policy>::serve_slice(const Batch<In>& batch,
   part.add(context, first, count);
   if (!sized) return ask(batch.slice(first, count), part.view(pins));
   if (count == size) return ask_sized(batch.slice(first, count), part, pins, count);
-  Result<Rows<In>> own = to_rows_(batch.slice(first, count));
-  Result<Rows<In>> copies = own.has_value() ? copies_of_(*own, count - 1, size - count) : own;
-  if (!copies.has_value()) {
-    return Outcomes<Out>::failed(count, within(child_.name(), std::move(copies).error()));
-  }
-  std::array<Rows<In>, 2> parts = {*std::move(own), *std::move(copies)};
-  const Rows<In> filled = Rows<In>::concatenate(parts);
+  std::array<Rows<In>, 2> parts;  // and copies
+  Rows<In> filled;
+  const Result<void> made = guard_([&] {
+    parts[0] = batch.slice(first, count).borrowed().to_rows();
+    while (parts[1].size() != size - count) {
+      parts[1].push_back(std::as_const(parts[0])[count - 1]);
+    }
+    filled = Rows<In>::concatenate(parts);
+  });
+  if (!made.has_value()) return Outcomes<Out>::failed(count, within(child_.name(), made.error()));
   part.repeat(context, first + count - 1, size - count);
   return ask_sized(filled, part, pins, count);
 }

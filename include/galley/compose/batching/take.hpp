@@ -31,23 +31,21 @@ template <class In, class Out, BatchPolicy Policy>
 void Batcher<In, Out, Policy>::take_part(Runner& runner, Bucket& bucket, Request& request,
                                          std::size_t count) {
   const auto rows = static_cast<RowIndex>(count);
-  if (versioned_) {
-    const Pins* const bound = request.context().pins();
-    if (runner.parts.empty()) {
-      runner.bound = bound;
-      runner.pins = nullptr;
-    }
-    if (bound == nullptr && count != request.left()) {  // all its parts are to see one version
-      if (runner.pins == nullptr) runner.pins = pins_of_now();
-      request.bind(runner.pins);
-    }
+  const Pins* const bound = request.context().pins();
+  const bool binds = versioned_ && bound == nullptr && count != request.left();
+  if (versioned_ && runner.parts.empty()) {
+    runner.bound = bound;
+    runner.pins = nullptr;
   }
+  if (binds && runner.pins == nullptr) runner.pins = pins_of_now();
+  if (count != request.rows) request.make_room_for(2);  // of these rows, and of a refusal of others
+  runner.parts.push_back({&request, request.taken, rows});
+  ++request.running;                     // from here on nothing takes memory
+  if (binds) request.bind(runner.pins);  // all its parts are to see one version
   if (request.taken == 0 && request.since != TimePoint() && runner.taken_at >= request.since) {
     statistics_.queue_time += runner.taken_at - request.since;
     ++statistics_.queue_timed;
   }
-  runner.parts.push_back({&request, request.taken, rows});
-  ++request.running;
   if (count == request.left()) {
     dequeue(request, bucket);
     request.taken = request.rows;
@@ -58,6 +56,31 @@ void Batcher<In, Out, Policy>::take_part(Runner& runner, Bucket& bucket, Request
   queued_rows_ -= count;
   queued_bytes_ -= count * request.row_bytes;
   slots_.unqueued(count);
+}
+
+/// Takes the batch that was decided on, of `bucket` or of another where that goes first. False
+/// where there is no memory to take any row.
+template <class In, class Out, BatchPolicy Policy>
+bool Batcher<In, Out, Policy>::take_batch(Runner& runner, Bucket*& bucket,
+                                          const BatchDecision& decision) {
+  // A policy of a host's own may ask for what there is not.
+  const std::size_t most = std::min(bucket->rows, limit());
+  const std::size_t rows = std::clamp<std::size_t>(decision.rows, 1, most);
+  // What was taken when memory ran out is a batch too.
+  (void)guard_([&] {
+    if (stateful_) return take_in_sequence(runner, bucket, rows);
+    const SizedBatch sized = sized_batch(rows, options_.sizes, bucket->costs);
+    take(runner, *bucket, std::min(sized.size, bucket->rows));  // rows rather than copies
+  });
+  std::size_t taken = 0;
+  for (const Part& part : runner.parts) taken += part.count;
+  if (taken == 0) return false;
+  runner.size = size_for(taken);
+  runner.sized = !options_.sizes.empty();
+  statistics_.filled += runner.size - taken;
+  runner.pins = nullptr;  // the requests have them
+  ++statistics_.closed[static_cast<std::size_t>(decision.reason)];
+  return true;
 }
 
 /// Takes the most urgent `rows` rows of the bucket; of rows too large to gather, those of one
@@ -102,10 +125,9 @@ std::size_t Batcher<In, Out, Policy>::takeable(const Request& request, std::vect
 
 /// The same of a stateful servable: of each key one row at most, and none before an earlier one of
 /// its key, whatever its kind. Where all rows of `bucket` wait for such, those of the earliest
-/// request go instead; the bucket they are of.
+/// request go instead, and `bucket` becomes theirs.
 template <class In, class Out, BatchPolicy Policy>
-auto Batcher<In, Out, Policy>::take_in_sequence(Runner& runner, Bucket& bucket, std::size_t rows)
-    -> Bucket& {
+void Batcher<In, Out, Policy>::take_in_sequence(Runner& runner, Bucket*& bucket, std::size_t rows) {
   struct Waiting {
     Request* request;
     Bucket* bucket;
@@ -121,11 +143,11 @@ auto Batcher<In, Out, Policy>::take_in_sequence(Runner& runner, Bucket& bucket, 
   std::sort(waiting.begin(), waiting.end(), [](const Waiting& a, const Waiting& b) {
     return a.request->number < b.request->number;
   });
-  for (Bucket* from = &bucket;; from = waiting.front().bucket) {
+  for (;; bucket = waiting.front().bucket) {
     std::vector<Key> seen;
     std::vector<Key> blocked;
     for (const Waiting& one : waiting) {
-      if (one.bucket != from || is_of_other_versions(runner, *one.request)) {
+      if (one.bucket != bucket || is_of_other_versions(runner, *one.request)) {
         const auto keys = one.request->context().keys();
         if (!keys.empty()) {
           blocked.insert(blocked.end(), keys.begin() + one.request->taken, keys.end());
@@ -133,11 +155,11 @@ auto Batcher<In, Out, Policy>::take_in_sequence(Runner& runner, Bucket& bucket, 
         continue;
       }
       const std::size_t count = std::min(rows, takeable(*one.request, seen, blocked));
-      if (count != 0) take_part(runner, *from, *one.request, count);
+      if (count != 0) take_part(runner, *bucket, *one.request, count);
       rows -= count;
       if (rows == 0) break;
     }
-    if (!runner.parts.empty()) return *from;
+    if (!runner.parts.empty()) return;
   }
 }
 

@@ -160,7 +160,9 @@ void Batcher<In, Out, Policy>::before_waiting() {
   auto idle = std::find_if(runners_.begin(), runners_.end(),
                            [](const auto& runner) { return !runner->active; });
   if (idle == runners_.end()) {
-    idle = runners_.insert(runners_.end(), std::make_unique<Runner>(*this));
+    const Result<void> made =
+        guard_([&] { idle = runners_.insert(runners_.end(), std::make_unique<Runner>(*this)); });
+    if (!made.has_value()) return;
   }
   Runner* const runner = idle->get();
   runner->active = true;
@@ -205,14 +207,24 @@ void Batcher<In, Out, Policy>::abandon(Runner& runner) {
 /// The executor was shut down while a batch runs: its rows are answered now, and what queues.
 template <class In, class Out, BatchPolicy Policy>
 void Batcher<In, Out, Policy>::overdue(Runner& runner) {
-  const Error error(Status::unavailable,
-                    child_.name() + ": the executor was shut down while this was running");
   std::vector<Answer<Out>> answers;
+  std::vector<Outcomes<Out>> lost;
   Lock lock(mutex_);
-  if (runner.computing && !runner.stolen) {
-    runner.stolen = true;
+  const Result<void> room = guard_([&] {
+    const Error error(Status::unavailable,
+                      child_.name() + ": the executor was shut down while this was running");
+    make_room(answers, runner.parts.size());
     for (const Part& part : runner.parts) {
-      auto answer = part.request->add(part.first, Outcomes<Out>::failed(part.count, error));
+      part.request->make_room_for(0);
+      lost.push_back(Outcomes<Out>::failed(part.count, error));
+    }
+  });
+  // Without memory to say so, they are answered what is computed.
+  if (runner.computing && !runner.stolen && room.has_value()) {
+    runner.stolen = true;
+    for (std::size_t i = 0; i < lost.size(); ++i) {
+      const Part& part = runner.parts[i];
+      auto answer = part.request->add(part.first, std::move(lost[i]));
       if (answer.has_value()) answers.push_back(*std::move(answer));
     }
   }

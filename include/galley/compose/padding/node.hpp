@@ -78,12 +78,14 @@ class PaddedNode {
                                      const BatchContext& own) {
       return ask_timed(part, rows, own);
     };
-    if (const std::optional<PaddedPart> only = padder_.only_part(batch); only.has_value()) {
-      return ask_and_note(*only, batch, context);
-    }
-    PaddedParts sorted = padder_.sort(batch);
-    if (merges_) padder_.merge(sorted, state_->record);
-    return ask_parts(std::move(sorted), batch, context, ask_and_note);
+    return guarded(batch.size(), [&] {
+      if (const std::optional<PaddedPart> only = padder_.only_part(batch); only.has_value()) {
+        return ask_and_note(*only, batch, context);
+      }
+      PaddedParts sorted = padder_.sort(batch);
+      if (merges_) padder_.merge(sorted, state_->record);
+      return ask_parts(std::move(sorted), batch, context, ask_and_note);
+    });
   }
 
   void submit(Rows<Tensor>&& rows, const BatchContext& context, Frame& frame,
@@ -102,6 +104,15 @@ class PaddedNode {
   Error unchecked() const {
     return Error(Status::failed_precondition,
                  name_ + ": that padding changes no answer is not checked: prepare does it");
+  }
+  /// What `work` answers to `rows` rows, or that it threw: it takes memory.
+  template <class Work>
+  Outcomes<Out> guarded(std::size_t rows, Work&& work) const {
+    Result<Outcomes<Out>> done =
+        Mode::template call<Outcomes<Out>>([&]() -> Result<Outcomes<Out>> { return work(); });
+    if (done.has_value()) [[likely]]
+      return *std::move(done);
+    return Outcomes<Out>::failed(rows, within(name_, std::move(done).error()));
   }
   Error refused(std::string why) const {
     return Error(Status::failed_precondition, std::move(why));
