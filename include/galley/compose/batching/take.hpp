@@ -147,7 +147,9 @@ void Batcher<In, Out, Policy>::take_in_sequence(Runner& runner, Bucket*& bucket,
     std::vector<Key> seen;
     std::vector<Key> blocked;
     for (const Waiting& one : waiting) {
-      if (one.bucket != bucket || is_of_other_versions(runner, *one.request)) {
+      const bool large = one.request->row_bytes > too_large_to_gather;
+      if (one.bucket != bucket || is_of_other_versions(runner, *one.request) ||
+          (large && !runner.parts.empty())) {
         const auto keys = one.request->context().keys();
         if (!keys.empty()) {
           blocked.insert(blocked.end(), keys.begin() + one.request->taken, keys.end());
@@ -157,7 +159,7 @@ void Batcher<In, Out, Policy>::take_in_sequence(Runner& runner, Bucket*& bucket,
       const std::size_t count = std::min(rows, takeable(*one.request, seen, blocked));
       if (count != 0) take_part(runner, *bucket, *one.request, count);
       rows -= count;
-      if (rows == 0) break;
+      if (rows == 0 || (large && count != 0)) break;
     }
     if (!runner.parts.empty()) return;
   }
