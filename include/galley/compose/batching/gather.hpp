@@ -259,18 +259,24 @@ class SharedBlocks<Tensor> {
 
   /// The same rows in memory of their own; left as they are where there is none.
   static void unshare(Rows<Tensor>& rows) {
-    const Result<Tensor> dense = rows.dense();
-    if (!dense.has_value() || !dense->device().is_cpu()) return;
-    Result<Tensor> own = Tensor::empty(dense->dtype(), dense->shape());
-    if (!own.has_value()) return;
-    auto* const to = static_cast<std::byte*>(own->mutable_data());
-    if (!dense->copy_into({to, own->byte_size()}).has_value()) return;
-    if (Result<Rows<Tensor>> block = Rows<Tensor>::of_block(*std::move(own)); block.has_value()) {
-      rows = *std::move(block);
+    if (const Tensor* const block = rows.block(); block != nullptr) {
+      rows = *Rows<Tensor>::of_block(copy_of(*block));
+      return;
     }
+    Rows<Tensor> own(rows.size());
+    for (const Tensor& row : rows.ragged()) own.push_back(copy_of(row));
+    rows = std::move(own);
   }
 
  private:
+  static Tensor copy_of(const Tensor& tensor) {
+    if (!tensor.is_defined() || !tensor.device().is_cpu()) return tensor;
+    Result<Tensor> own = Tensor::empty(tensor.dtype(), tensor.shape());
+    if (!own.has_value()) return tensor;
+    auto* const to = static_cast<std::byte*>(own->mutable_data());
+    return tensor.copy_into({to, own->byte_size()}).has_value() ? *std::move(own) : tensor;
+  }
+
   static constexpr std::size_t most = 16;
   std::vector<Tensor> live_;  // our shares
 };
