@@ -183,7 +183,7 @@ TEST_CASE("the value is one of the rows' type, or the row is refused", "[padded]
   }
 }
 
-TEST_CASE("a row that cannot be padded fails alone, naming it and what was wanted", "[padded]") {
+TEST_CASE("a row that cannot be padded fails alone, saying what was wanted", "[padded]") {
   const auto log = std::make_shared<BlockLog>();
   const auto graph = padded_sum(log, paddings());
   const auto elsewhere = *Tensor::adopt(static_cast<void*>(log.get()), galley::f32, {4}, {},
@@ -203,10 +203,9 @@ TEST_CASE("a row that cannot be padded fails alone, naming it and what was wante
   for (std::size_t i = 1; i < 7; ++i) {
     CAPTURE(i);
     REQUIRE(outcomes[i].status() == Status::invalid_argument);
-    has(outcomes[i].error().detail, "padded(sum): row " + std::to_string(i) +
-                                        ": expected rank 1 to 7 in host memory, 1 to 16 along "
-                                        "axis 0, got " +
-                                        to_string(rows[i]));
+    has(outcomes[i].error().detail,
+        "padded(sum): expected rank 1 to 7 in host memory, 1 to 16 along axis 0, got " +
+            to_string(rows[i]));
   }
   CHECK(log->shapes == Shapes{{2, 4}});
   CHECK(graph.serve(counting(17)).status() == Status::invalid_argument);

@@ -36,8 +36,8 @@ concept PaddedInput = std::same_as<In, Tensor> || std::same_as<In, NamedTensors>
 /// measures and merges; the second waits for a batch of each length apart.
 ///
 /// Errors   invalid_argument: a row longer than the last length, of length 0, without the axis or
-///          not in host memory, naming it; failed_precondition: not prepared, or a value that is no
-///          element of the rows' dtype; internal: an answer that is not as long as the padded row.
+///          not in host memory; failed_precondition: not prepared, or a value that is no element
+///          of the rows' dtype; internal: an answer that is not as long as the padded row.
 ///          `check`: options that contradict each other, or a servable that is stateful, whose rows
 ///          depend on each other, or which samples cannot speak for
 /// Threads  thread-safe

@@ -234,8 +234,8 @@ Result<std::vector<Outcomes<Out>>> PaddedNode<In, Out, Same, Mode>::answers_alon
   std::vector<Outcomes<Out>> alone;
   for (std::size_t i = 0; i < samples.size(); ++i) {
     const Tensor sample = samples[i];
-    if (const std::optional<Error> why = padder_.unfit(sample, i); why.has_value()) {
-      return refused("samples, " + why->detail);
+    if (const std::optional<Error> why = padder_.unfit(sample); why.has_value()) {
+      return refused("samples, row " + std::to_string(i) + ": " + why->detail);
     }
     PaddedPart part = padder_.part_of(sample, 0);
     part.shape = sample.shape();

@@ -104,8 +104,9 @@ class Padder {
     return static_cast<std::int64_t>(options_.lengths[number]);
   }
 
-  /// Why `row`, row i, cannot be padded, if it cannot.
-  std::optional<Error> unfit(const Tensor& row, std::size_t i) const;
+  /// Why `row` cannot be padded, if it cannot. Not which row it is: in a merged batch that would be
+  /// another number than in its request.
+  std::optional<Error> unfit(const Tensor& row) const;
   /// The row by itself, to be filled up to that length.
   PaddedPart part_of(const Tensor& row, std::size_t number) const;
   /// What all rows of a batch have in common; none where they do not.
@@ -150,18 +151,18 @@ class Padder {
 
 // ---- implementation ----------------------------------------------------------------------------
 
-inline std::optional<Error> Padder::unfit(const Tensor& row, std::size_t i) const {
+inline std::optional<Error> Padder::unfit(const Tensor& row) const {
   const std::size_t axis = options_.axis;
   const bool has_axis = row.is_defined() && row.rank() > axis && row.rank() < Shape::max_rank;
   if (has_axis && row.device().is_cpu() && row.shape()[axis] > 0 &&
       number_for(row) < options_.lengths.size()) {
     return std::nullopt;
   }
-  return Error(Status::invalid_argument,
-               text({"row ", std::to_string(i), ": expected rank ", std::to_string(axis + 1),
-                     " to ", std::to_string(Shape::max_rank - 1), " in host memory, 1 to ",
-                     std::to_string(options_.lengths.back()), " along axis ", std::to_string(axis),
-                     ", got ", to_string(row)}));
+  return Error(
+      Status::invalid_argument,
+      text({"expected rank ", std::to_string(axis + 1), " to ", std::to_string(Shape::max_rank - 1),
+            " in host memory, 1 to ", std::to_string(options_.lengths.back()), " along axis ",
+            std::to_string(axis), ", got ", to_string(row)}));
 }
 
 inline PaddedPart Padder::part_of(const Tensor& row, std::size_t number) const {
@@ -176,7 +177,7 @@ inline std::optional<PaddedPart> Padder::only_part(const Batch<Tensor>& batch) c
   std::optional<PaddedPart> all;
   for (std::size_t i = 0; i < batch.size(); ++i) {
     const Tensor row = batch[i];
-    if (unfit(row, i).has_value()) return std::nullopt;
+    if (unfit(row).has_value()) return std::nullopt;
     const PaddedPart part = part_of(row, number_for(row));
     if (!all.has_value()) {
       all = part;
@@ -195,7 +196,7 @@ inline PaddedParts Padder::sort(const Batch<Tensor>& batch, std::size_t least) c
   sorted.of_row.reserve(batch.size());
   for (std::size_t i = 0; i < batch.size(); ++i) {
     const Tensor row = batch[i];
-    if (std::optional<Error> why = unfit(row, i); why.has_value()) {
+    if (std::optional<Error> why = unfit(row); why.has_value()) {
       sorted.unfit.push_back(*std::move(why));
       sorted.of_row.push_back(nowhere);
       continue;
