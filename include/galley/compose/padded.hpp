@@ -43,6 +43,7 @@ concept PaddedInput = std::same_as<In, Tensor> || std::same_as<In, NamedTensors>
 /// Threads  thread-safe
 /// Cost     one copy of each row that is not in a block of the right length already; a block, and
 ///          for rows of several lengths some lists, from the workspace or the heap
+/// Example  examples/padding.cpp
 template <PaddedInput In, class Out, class Same = EqualAnswers, class Mode = detail::ExceptionMode>
   requires(std::predicate<const Same&, const Out&, const Out&>)
 Servable<Tensor, Out> padded(Servable<In, Out> servable, Padding options, Same same = {},
