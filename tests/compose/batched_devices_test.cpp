@@ -210,7 +210,7 @@ TEST_CASE("of named tensors the columns on a device stay there, those of the hos
               always_queued);
   std::vector<BatchEar<std::pair<const void*, float>>> ears(3);
   for (std::size_t i = 0; i < 3; ++i) {
-    const Device device = i == 2 ? Device("slide") : abacus;
+    const Device device = i == 2 ? Device("slide", 0) : abacus;
     graph.submit(NamedTensors{{"far", elsewhere(place(i), {2}, owner, device)},
                               {"near", *Tensor::copy_of({static_cast<float>(i)}, {1})}},
                  {}, ears[i].listen());

@@ -6,7 +6,9 @@
 // error.
 #pragma once
 
+#include <galley/core/executor.hpp>
 #include <galley/core/result.hpp>
+#include <galley/core/servable.hpp>
 
 /// A row whose copy constructor is in the file with exceptions: it throws for 13.
 struct Fragile {
@@ -19,3 +21,12 @@ struct Fragile {
 
 int failures_with_exceptions();
 int failures_without_exceptions();
+
+/// A model of each file, one more than the number: of the first it throws for 13. And a batcher of
+/// each, in which the rows of all requests queue.
+galley::Servable<int, int> model_with_exceptions();
+galley::Servable<int, int> model_without_exceptions();
+galley::Servable<int, int> batched_with_exceptions(const galley::Executor& executor,
+                                                   galley::Servable<int, int> model);
+galley::Servable<int, int> batched_without_exceptions(const galley::Executor& executor,
+                                                      galley::Servable<int, int> model);

@@ -1,6 +1,8 @@
 // The file with exceptions: 13 throws, in stages, in completions and in copies.
+#include <galley/compose/batched.hpp>
 #include <galley/compose/map.hpp>
 #include <galley/compose/on.hpp>
+#include <galley/compose/padded.hpp>
 #include <galley/compose/pipeline.hpp>
 #include <galley/core/servable.hpp>
 #include <galley/core/slot.hpp>
@@ -9,8 +11,10 @@
 #include <core/mixed_exceptions/shared.hpp>
 
 #include <cstdio>
+#include <span>
 #include <stdexcept>
 #include <utility>
+#include <vector>
 
 namespace {
 
@@ -33,6 +37,13 @@ void all_plus_one_later(galley::Rows<int> rows, galley::BatchCompletion<int> don
 }
 int value_of(const Fragile& row) {
   return row.value;
+}
+float measured(const galley::Tensor& row) {
+  float sum = 0;
+  const std::span<const float> numbers = *row.span<float>();
+  for (const float number : numbers) sum += number;
+  if (sum == 39) throw std::runtime_error("39");
+  return sum;
 }
 void hear(int value);
 void listen(galley::Result<int> result) {
@@ -59,4 +70,14 @@ Fragile::Fragile(const Fragile& other) : value(other.value) {
 int failures_with_exceptions() {
   run_cases();
   return failures;
+}
+
+galley::Servable<int, int> model_with_exceptions() {
+  const Steps steps = all_plus_one;
+  return galley::map_batch("with", steps);
+}
+
+galley::Servable<int, int> batched_with_exceptions(const galley::Executor& executor,
+                                                   galley::Servable<int, int> model) {
+  return batches(executor, std::move(model));
 }

@@ -1,6 +1,8 @@
 // The file without exceptions: nothing throws.
+#include <galley/compose/batched.hpp>
 #include <galley/compose/map.hpp>
 #include <galley/compose/on.hpp>
+#include <galley/compose/padded.hpp>
 #include <galley/compose/pipeline.hpp>
 #include <galley/core/servable.hpp>
 #include <galley/core/slot.hpp>
@@ -9,7 +11,9 @@
 #include <core/mixed_exceptions/shared.hpp>
 
 #include <cstdio>
+#include <span>
 #include <utility>
+#include <vector>
 
 #if defined(__cpp_exceptions) || defined(__cpp_rtti)
 #error "compile this file with -fno-exceptions -fno-rtti"
@@ -36,6 +40,12 @@ void all_plus_one_later(galley::Rows<int> rows, galley::BatchCompletion<int> don
 int value_of(const Fragile& row) {
   return row.value;
 }
+float measured(const galley::Tensor& row) {
+  float sum = 0;
+  const std::span<const float> numbers = *row.span<float>();
+  for (const float number : numbers) sum += number;
+  return sum;
+}
 void hear(int value);
 void listen(galley::Result<int> result) {
   hear(result.value_or(0));
@@ -55,4 +65,14 @@ void hear(int value) {
 int failures_without_exceptions() {
   run_cases();
   return failures;
+}
+
+galley::Servable<int, int> model_without_exceptions() {
+  const Steps steps = all_plus_one;
+  return galley::map_batch("without", steps);
+}
+
+galley::Servable<int, int> batched_without_exceptions(const galley::Executor& executor,
+                                                      galley::Servable<int, int> model) {
+  return batches(executor, std::move(model));
 }
