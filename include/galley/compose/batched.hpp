@@ -37,6 +37,11 @@ class BatchedNode {
   Result<void> prepare(const PrepareScope&) const {
     return state_->child().prepare(PrepareScope(state_->executor()));
   }
+  void plan_wait(WaitPlan& plan) const {
+    if (state_->runs_beneath()) plan.refuse();
+    plan.add(state_->executor());
+    state_->child().node().table->plan_wait(state_->child().node(), plan);
+  }
   void describe(Description& description) const { state_->describe(description); }
   Result<void> control(ControlRequest& request) const { return state_->control(request); }
 

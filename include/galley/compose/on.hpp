@@ -32,6 +32,10 @@ class OnNode {
   Result<void> prepare(const PrepareScope&) const {
     return child_.prepare(PrepareScope(executor_));
   }
+  void plan_wait(WaitPlan& plan) const {
+    plan.add(executor_);
+    child_.node().table->plan_wait(child_.node(), plan);
+  }
 
   Outcomes<Out> serve(const NodeHeader& node, const Batch<In>& batch,
                       const BatchContext& context) const {

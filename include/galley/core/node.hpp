@@ -12,6 +12,7 @@
 #include <galley/core/result.hpp>
 #include <galley/core/traits.hpp>
 #include <galley/core/type_name.hpp>
+#include <galley/core/wait_plan.hpp>
 
 #include <algorithm>
 #include <atomic>
@@ -98,6 +99,7 @@ struct NodeTable {
   Result<void> (*prepare)(const NodeHeader&, const PrepareScope&);
   Result<void> (*control)(const NodeHeader&, ControlRequest&);
   void (*pin)(const NodeHeader&, Pins&);
+  void (*plan_wait)(const NodeHeader&, WaitPlan&);
   void (*each_child)(const NodeHeader&, FunctionRef<void(const NodeHeader&)>);
 };
 
@@ -142,8 +144,9 @@ struct ServeTable {
 ///    waits, and `frame_bytes()`, what it takes from the frame (children included). What `context`
 ///    views stays valid until `done` has been called; a node that keeps it keeps a copy.
 /// 4. `kind`, a static string. As needed: `describe(Description&)`; `prepare(scope)`;
-///    `control(request)`; `pin(pins)`; `each_child(f)`, which calls f(const NodeHeader&) for each
-///    child in order. Without them the node asks its children.
+///    `control(request)`; `pin(pins)`; `plan_wait(plan)`, where it has an executor; `each_child(f)`,
+///    which calls f(const NodeHeader&) for each child in order. Without them the node asks its
+///    children.
 template <class N, class In, class Out>
 concept NodeImpl =
     requires(const N& node) {
@@ -267,6 +270,15 @@ void pin_node(const NodeHeader& node, Pins& pins) {
   }
 }
 
+template <class N>
+void plan_node_wait(const NodeHeader& node, WaitPlan& plan) {
+  if constexpr (requires(const N& n) { n.plan_wait(plan); }) {
+    impl_of<N>(node).plan_wait(plan);
+  } else {
+    visit_children<N>(node, [&](const NodeHeader& c) { c.table->plan_wait(c, plan); });
+  }
+}
+
 template <class N, class In, class Out>
 Outcomes<Out> serve_node(const NodeHeader& node, const Batch<In>& batch,
                          const BatchContext& context) {
@@ -293,19 +305,10 @@ inline constexpr ServeTable<In, Out> serve_table{.node = {.describe = describe_n
                                                           .prepare = prepare_node<N>,
                                                           .control = control_node<N>,
                                                           .pin = pin_node<N>,
+                                                          .plan_wait = plan_node_wait<N>,
                                                           .each_child = visit_children<N>},
                                                  .serve = serve_node<N, In, Out>,
                                                  .submit = submit_node<N, In, Out>};
-
-/// Waits on a thread that may or may not belong to an executor.
-inline WaitEnd wait_anywhere(Event& event, const Instant& deadline) {
-  if (Worker* worker = Worker::current(); worker != nullptr) return worker->help(event, deadline);
-  if (deadline.is_never()) {
-    event.wait();
-    return WaitEnd::done;
-  }
-  return event.wait_until(deadline) ? WaitEnd::done : WaitEnd::late;
-}
 
 /// The error of the node itself or of the first node beneath that has one, with its path.
 inline Result<void> check_node(const NodeHeader& node) {

@@ -5,6 +5,7 @@
 #include <galley/core/executor.hpp>
 #include <galley/core/pins.hpp>
 #include <galley/core/servable.hpp>
+#include <galley/core/stripe.hpp>
 
 #include <array>
 #include <atomic>
@@ -47,13 +48,6 @@ struct Version {
   std::array<Stripe, stripes> counts;
   std::vector<std::pair<std::shared_ptr<EpochDomain>, std::uint64_t>> retired_at;
 };
-
-inline constinit thread_local char thread_mark = 0;
-
-/// Spreads threads over n stripes by where their thread-local memory lies.
-inline std::size_t this_thread_stripe(std::size_t n) noexcept {
-  return (reinterpret_cast<std::uintptr_t>(&thread_mark) >> 12) % n;
-}
 
 /// What the servable and the publisher of a slot share.
 ///
