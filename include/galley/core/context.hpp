@@ -6,6 +6,7 @@
 #include <galley/core/rows.hpp>
 #include <galley/core/status.hpp>
 #include <galley/core/time.hpp>
+#include <galley/core/traced_rows.hpp>
 
 #include <cstddef>
 #include <cstdint>
@@ -18,6 +19,7 @@
 namespace galley::inline v1 {
 
 class Pins;
+class Trace;
 
 /// Names what a row belongs to across requests: a user for a sticky split, a sequence, a tenant. A
 /// host that has strings hashes them.
@@ -33,6 +35,8 @@ struct Context {
   std::int32_t priority = 0;
   /// The host's own number for the request, for traces and feedback; 0 where it has none.
   std::uint64_t request_id = 0;
+  /// Where the nodes it goes through are noted (<galley/core/trace.hpp>); null for most requests.
+  std::shared_ptr<Trace> trace = {};
 
   /// The same context with a deadline no later than `limit`: a deadline only ever narrows.
   Context within(Instant limit) const {
@@ -89,8 +93,10 @@ class BatchContext {
   /// True when all rows are of one request.
   bool is_single() const noexcept { return runs_ == nullptr; }
 
-  /// True when rows need not be told apart: one request and no keys.
-  bool is_uniform() const noexcept { return runs_ == nullptr && keys_ == nullptr; }
+  /// True when rows need not be told apart: one request, no keys and no trace.
+  bool is_uniform() const noexcept {
+    return runs_ == nullptr && keys_ == nullptr && traced_ == nullptr;
+  }
 
   /// The context of the only, or the first, request.
   const Context& context() const noexcept { return *run_.context; }
@@ -120,6 +126,15 @@ class BatchContext {
   /// The same, to be shared by whoever outlives this view.
   const std::shared_ptr<const Pins>* shared_pins() const noexcept { return pins_; }
 
+  /// Which rows are traced, or null while none is. For `Servable`, which notes the calls of nodes.
+  const Rows<TracedRows>* traced() const noexcept { return traced_; }
+  /// The same, `rows` of it being traced, where there are any. They outlive the result.
+  BatchContext traced_as(const Rows<TracedRows>& rows) const noexcept {
+    BatchContext same = *this;
+    same.traced_ = rows.empty() ? nullptr : &rows;
+    return same;
+  }
+
   /// The context that row i belongs to. O(runs).
   const Context& context_of(std::size_t i) const noexcept {
     if (runs_ == nullptr) return *run_.context;
@@ -131,7 +146,7 @@ class BatchContext {
     return *run_.context;
   }
 
-  /// The same of a single-request batch with another number of rows. Needs `is_uniform()`.
+  /// The same of a uniform batch with another number of rows. Needs `is_uniform()`.
   BatchContext resized(std::size_t rows) const noexcept {
     GALLEY_ASSERT(is_uniform());
     BatchContext same = *this;
@@ -160,6 +175,7 @@ class BatchContext {
   const Key* keys_ = nullptr;
   Workspace* workspace_ = nullptr;
   const std::shared_ptr<const Pins>* pins_ = nullptr;
+  const Rows<TracedRows>* traced_ = nullptr;
 };
 
 /// Walks through the rows of a batch in order and says whose each is, at one step a row.
@@ -182,7 +198,7 @@ class RowContexts {
 
 /// A `BatchContext` that owns what it shows: what a request in flight keeps.
 ///
-/// One request without keys, or with one key, allocates nothing.
+/// One request without keys, or with one key, allocates nothing while it is not traced.
 class OwnedBatchContext {
  public:
   OwnedBatchContext() = default;
@@ -202,6 +218,7 @@ class OwnedBatchContext {
     }
     if (!view.keys().empty()) keys_ = Rows<Key>(view.keys());
     if (view.shared_pins() != nullptr) pins_ = *view.shared_pins();
+    if (view.traced() != nullptr) traced_ = std::make_unique<Rows<TracedRows>>(*view.traced());
   }
 
   /// As `assign`, and then a view.
@@ -215,6 +232,7 @@ class OwnedBatchContext {
     contexts_ = Rows<Context>();
     runs_.clear();
     keys_ = Rows<Key>();
+    traced_.reset();
     return std::move(pins_);
   }
 
@@ -226,8 +244,10 @@ class OwnedBatchContext {
   /// A view, valid until the next `assign` or `clear`. Needs an earlier `assign`.
   BatchContext view() const noexcept {
     const std::shared_ptr<const Pins>* pins = pins_ != nullptr ? &pins_ : nullptr;
-    return runs_.empty() ? BatchContext(contexts_[0], rows_, keys_.span(), nullptr, pins)
-                         : BatchContext(runs_, keys_.span(), nullptr, pins);
+    const BatchContext plain = runs_.empty()
+                                   ? BatchContext(contexts_[0], rows_, keys_.span(), nullptr, pins)
+                                   : BatchContext(runs_, keys_.span(), nullptr, pins);
+    return traced_ == nullptr ? plain : plain.traced_as(*traced_);
   }
 
  private:
@@ -236,6 +256,7 @@ class OwnedBatchContext {
   Rows<Key> keys_;
   RowIndex rows_ = 0;
   std::shared_ptr<const Pins> pins_;
+  std::unique_ptr<const Rows<TracedRows>> traced_;
 };
 
 }  // namespace galley::inline v1

@@ -7,11 +7,13 @@
 #include <galley/core/outcomes.hpp>
 #include <galley/core/result.hpp>
 #include <galley/core/rows.hpp>
+#include <galley/core/traced_rows.hpp>
 
 #include <algorithm>
 #include <bit>
 #include <concepts>
 #include <cstddef>
+#include <memory>
 #include <optional>
 #include <span>
 #include <string>
@@ -22,10 +24,11 @@ namespace galley::inline v1 {
 
 /// A `BatchContext` for some of a batch's rows, with the memory it views.
 ///
-/// Copies nothing while the batch is of one request without keys.
+/// Copies nothing while the batch is of one request without keys that is not traced.
 class ContextSelection {
  public:
-  /// The context of the rows at `rows` of a batch with context `all`, ascending.
+  /// The context of the rows at `rows` of a batch with context `all`, ascending; a row may be named
+  /// several times, one after the other, for what becomes several.
   ContextSelection(const BatchContext& all, std::span<const RowIndex> rows)
       : view_(all.is_uniform() ? all.resized(rows.size()) : select(all, rows)) {}
 
@@ -46,11 +49,20 @@ class ContextSelection {
       if (!keys.empty()) keys_.push_back(keys[row]);
     }
     if (runs_.empty()) runs_.push_back({&all.context(), 0});
-    return BatchContext(runs_, keys_, all.workspace(), all.shared_pins());
+    const BatchContext chosen(runs_, keys_, all.workspace(), all.shared_pins());
+    return all.traced() == nullptr ? chosen : trace(chosen, *all.traced(), rows);
+  }
+
+  [[gnu::noinline]] BatchContext trace(const BatchContext& chosen, const Rows<TracedRows>& all,
+                                       std::span<const RowIndex> rows) {
+    traced_ = std::make_unique<Rows<TracedRows>>();
+    detail::select_traced(*traced_, all, rows);
+    return chosen.traced_as(*traced_);
   }
 
   std::vector<RequestRun> runs_;
   std::vector<Key> keys_;
+  std::unique_ptr<Rows<TracedRows>> traced_;
   BatchContext view_;
 };
 

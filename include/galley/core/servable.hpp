@@ -6,6 +6,7 @@
 #include <galley/core/deduce.hpp>
 #include <galley/core/leaf.hpp>
 #include <galley/core/node.hpp>
+#include <galley/core/traced_call.hpp>
 
 #include <concepts>
 #include <cstddef>
@@ -118,12 +119,16 @@ class Servable {
 
   /// Answers a batch with its contexts, now.
   Outcomes<Out> serve_batch(const Batch<In>& batch, const BatchContext& context) const {
+    if (context.traced() != nullptr) [[unlikely]]
+      return serve_traced(batch, context);
     return table_->serve(*node_, batch, context);
   }
 
   /// Answers a batch within a request in flight: `context` is valid as long as `frame`.
   void submit_batch(Rows<In>&& rows, const BatchContext& context, Frame& frame,
                     BatchCompletion<Out> done) const {
+    if (context.traced() != nullptr) [[unlikely]]
+      return submit_traced(std::move(rows), context, frame, std::move(done));
     table_->submit(*node_, std::move(rows), context, frame, std::move(done));
   }
 
@@ -196,11 +201,24 @@ class Servable {
       return Outcomes<Out>::failed(batch.size(), wrong_keys(batch.size(), options));
     }
     if (batch.empty()) return Outcomes<Out>();
-    return serve_batch(batch, BatchContext(context, batch.size(), options.keys, options.workspace));
+    const BatchContext view(context, batch.size(), options.keys, options.workspace);
+    if (context.trace != nullptr) [[unlikely]]
+      return serve_root_traced(batch, view);
+    return serve_batch(batch, view);
   }
 
   void submit_owned(Rows<In>&& rows, const Context& context, BatchCompletion<Out>&& done,
                     const CallOptions& options) const;
+  void submit_root(Rows<In>&& rows, const BatchContext& context, BatchCompletion<Out>&& done) const;
+  void start_apart(Rows<In>&& rows, const BatchContext& context, BatchCompletion<Out>&& done) const;
+
+  // With the spans of rows that are traced. Out of line: the others' way stays short.
+  Outcomes<Out> serve_root_traced(const Batch<In>& batch, const BatchContext& context) const;
+  Outcomes<Out> serve_traced(const Batch<In>& batch, const BatchContext& context) const;
+  void submit_traced(Rows<In>&& rows, const BatchContext& context, Frame& frame,
+                     BatchCompletion<Out>&& done) const;
+  void submit_apart_traced(Rows<In>&& rows, const BatchContext& context,
+                           BatchCompletion<Out>&& done) const;
 
   Error wrong_keys(std::size_t rows, const CallOptions& options) const {
     return Error(Status::invalid_argument, name() + ": got " + std::to_string(options.keys.size()) +
@@ -266,17 +284,33 @@ void Servable<In, Out>::submit_owned(Rows<In>&& rows, const Context& context,
   }
   if (n == 0) return done(Outcomes<Out>());
   const BatchContext view(context, n, options.keys);
-  if (node_->traits.inline_only) return done(serve_batch(Batch<In>::last_use(rows), view));
+  if (context.trace != nullptr) [[unlikely]]
+    return submit_root(std::move(rows), view.traced_as(detail::traced_root(view)), std::move(done));
+  submit_root(std::move(rows), view, std::move(done));
+}
+
+template <class In, class Out>
+void Servable<In, Out>::submit_root(Rows<In>&& rows, const BatchContext& context,
+                                    BatchCompletion<Out>&& done) const {
+  if (node_->traits.inline_only) return done(serve_batch(Batch<In>::last_use(rows), context));
   if (const Result<void> owned = make_owned(rows); !owned.has_value()) {
     return done.fail(within(name(), owned.error()));
   }
-  submit_apart(std::move(rows), view, std::move(done));
+  submit_apart(std::move(rows), context, std::move(done));
 }
 
 template <class In, class Out>
 void Servable<In, Out>::submit_apart(Rows<In>&& rows, const BatchContext& context,
                                      BatchCompletion<Out> done) const {
   if (node_->traits.inline_only) return done(serve_batch(Batch<In>::last_use(rows), context));
+  if (context.traced() != nullptr) [[unlikely]]
+    return submit_apart_traced(std::move(rows), context, std::move(done));
+  start_apart(std::move(rows), context, std::move(done));
+}
+
+template <class In, class Out>
+void Servable<In, Out>::start_apart(Rows<In>&& rows, const BatchContext& context,
+                                    BatchCompletion<Out>&& done) const {
   FrameRef taken = node_->frames.take();
   if (!taken) {
     return done.fail(
@@ -301,6 +335,42 @@ void Servable<In, Out>::submit_apart(Rows<In>&& rows, const BatchContext& contex
                        owed(std::move(outcomes));
                      },
                      detail::NoExceptions()));
+}
+
+template <class In, class Out>
+[[gnu::noinline]] Outcomes<Out> Servable<In, Out>::serve_root_traced(
+    const Batch<In>& batch, const BatchContext& context) const {
+  return serve_batch(batch, context.traced_as(detail::traced_root(context)));
+}
+
+template <class In, class Out>
+[[gnu::noinline]] Outcomes<Out> Servable<In, Out>::serve_traced(const Batch<In>& batch,
+                                                                const BatchContext& context) const {
+  detail::TracedCall call(*node_, context, SpanCall::serve);
+  Outcomes<Out> outcomes = table_->serve(*node_, batch, call.context());
+  call.close(outcomes.casualties());
+  return outcomes;
+}
+
+template <class In, class Out>
+[[gnu::noinline]] void Servable<In, Out>::submit_traced(Rows<In>&& rows,
+                                                        const BatchContext& context, Frame& frame,
+                                                        BatchCompletion<Out>&& done) const {
+  if (node_->traits.inline_only) return done(serve_traced(Batch<In>::last_use(rows), context));
+  using Call = detail::TracedSubmit<Out>;
+  const auto call = std::make_shared<Call>(*node_, context, std::move(done));
+  const std::size_t n = rows.size();
+  table_->submit(*node_, std::move(rows), call->context(), frame, Call::completion(call, n));
+}
+
+template <class In, class Out>
+[[gnu::noinline]] void Servable<In, Out>::submit_apart_traced(Rows<In>&& rows,
+                                                              const BatchContext& context,
+                                                              BatchCompletion<Out>&& done) const {
+  using Call = detail::TracedSubmit<Out>;
+  const auto call = std::make_shared<Call>(*node_, context, std::move(done));
+  const std::size_t n = rows.size();
+  start_apart(std::move(rows), call->context(), Call::completion(call, n));
 }
 
 }  // namespace galley::inline v1

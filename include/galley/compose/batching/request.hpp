@@ -10,6 +10,7 @@
 #include <galley/core/function_ref.hpp>
 #include <galley/core/pins.hpp>
 #include <galley/core/result.hpp>
+#include <galley/core/traced_rows.hpp>
 
 #include <algorithm>
 #include <cstddef>
@@ -153,6 +154,8 @@ class MergedContext {
     runs_.clear();
     keys_.clear();
     neutral_.clear();
+    if (!traced_.empty()) traced_ = Rows<TracedRows>();
+    rows_ = 0;
   }
   /// Nobody's deadline or stop takes a row out of this batch, whose size is to stay.
   void keep_rows() {
@@ -167,6 +170,23 @@ class MergedContext {
 
   /// Rows `first` to `first + count - 1` of a request go next.
   void add(const BatchContext& request, std::size_t first, std::size_t count) {
+    if (request.traced() != nullptr) [[unlikely]]
+      slice_traced(traced_, *request.traced(), first, count, rows_);
+    add_untraced(request, first, count);
+  }
+
+  /// A row of a request goes again, as often; its trace does not name it again.
+  void repeat(const BatchContext& request, std::size_t row, std::size_t times) {
+    for (; times != 0; --times) add_untraced(request, row, 1);
+  }
+
+  BatchContext view(const std::shared_ptr<const Pins>* pins) const {
+    return BatchContext(runs_, keys_, nullptr, pins).traced_as(traced_);
+  }
+
+ private:
+  void add_untraced(const BatchContext& request, std::size_t first, std::size_t count) {
+    rows_ += count;
     const std::span<const Key> keys = request.keys();
     if (!keys.empty()) {
       const auto part = keys.subspan(first, count);
@@ -186,19 +206,11 @@ class MergedContext {
     }
   }
 
-  /// A row of a request goes again, as often.
-  void repeat(const BatchContext& request, std::size_t row, std::size_t times) {
-    for (; times != 0; --times) add(request, row, 1);
-  }
-
-  BatchContext view(const std::shared_ptr<const Pins>* pins) const {
-    return BatchContext(runs_, keys_, nullptr, pins);
-  }
-
- private:
   std::pmr::vector<RequestRun> runs_;
   std::pmr::vector<Key> keys_;
   std::vector<Context> neutral_;
+  Rows<TracedRows> traced_;
+  std::size_t rows_ = 0;
 };
 
 }  // namespace galley::inline v1::detail

@@ -115,6 +115,7 @@ Outcomes<Out> Batcher<In, Out, Policy>::compute(Runner& runner, Bucket& bucket) 
   for (const Part& part : runner.parts) rows += part.count;
   Outcomes<Out> outcomes = guarded(rows, [&] { return gather_and_ask(runner, bucket, rows); });
   runner.gathered.clear();
+  runner.context.clear();  // a trace is not to live as long as this
   return outcomes;
 }
 
