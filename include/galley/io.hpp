@@ -2,3 +2,5 @@
 #pragma once
 
 #include <galley/io/batch_profile.hpp>
+#include <galley/io/chrome_trace.hpp>
+#include <galley/io/mermaid.hpp>

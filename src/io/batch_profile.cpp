@@ -1,13 +1,11 @@
 #include <galley/io/batch_profile.hpp>
+#include <src/io/write_file.hpp>
 
 #include <nlohmann/json.hpp>
 
-#include <cerrno>
 #include <cstdint>
-#include <cstdio>
 #include <fstream>
 #include <sstream>
-#include <system_error>
 #include <utility>
 
 namespace galley::inline v1 {
@@ -87,11 +85,6 @@ Result<BatchProfile::Kind> read_kind(const Node& node) {
   return kind;
 }
 
-Error cannot_write(const std::string& path) {
-  const std::string why = std::generic_category().message(errno);
-  return Error(Status::unavailable, path + ": cannot be written: " + why);
-}
-
 }  // namespace
 
 std::string to_json(const BatchProfile& profile) {
@@ -133,16 +126,7 @@ Result<BatchProfile> batch_profile_from_json(std::string_view json) {
 }
 
 Result<void> save_batch_profile(const BatchProfile& profile, const std::string& path) {
-  const std::string fresh = path + ".new";
-  std::ofstream file(fresh, std::ios::binary | std::ios::trunc);
-  file << to_json(profile);
-  file.close();
-  if (!file || std::rename(fresh.c_str(), path.c_str()) != 0) {
-    Error error = cannot_write(path);
-    std::remove(fresh.c_str());
-    return error;
-  }
-  return {};
+  return detail::write_file(path, to_json(profile));
 }
 
 Result<BatchProfile> load_batch_profile(const std::string& path) {

@@ -90,7 +90,7 @@ TEST_CASE("a trace holds spans in the order in which they began", "[trace]") {
   CHECK(spans[root].kind == "pipeline");
   CHECK(spans[root].parent == no_span);
   CHECK(spans[root].request_id == 5);
-  CHECK(spans[root].rows == std::vector<RowRange>{{7, 2}, {9, 4}});
+  CHECK(spans[root].rows == std::vector<RowRange>{{7, 2}, {10, 4}});
   CHECK(spans[root].row_count() == 6);
   CHECK(spans[root].batch_rows == 12);
   CHECK(spans[root].failed == 2);
