@@ -160,6 +160,17 @@ TEST_CASE("rows that are chosen keep their numbers in the request", "[trace]") {
   CHECK(ContextSelection(all, {}).view().traced() == nullptr);
 }
 
+TEST_CASE("a row that becomes several is one row of its request", "[trace]") {
+  const auto trace = std::make_shared<Trace>();
+  const Context context{.trace = trace};
+  const Rows<TracedRows> traced{{.trace = trace, .count = 6}};
+  const std::vector<RowIndex> several_times{0, 0, 1, 1, 1, 3, 5, 5};
+  const ContextSelection crops(BatchContext(context, 6).traced_as(traced), several_times);
+  CHECK(traced_text(crops.view()) == "0:0 1:0 2:1 3:1 4:1 5:3 6:5 7:5 ");
+  (void)trace->open(named("crops"), crops.view().traced()->span());
+  CHECK(to_text(trace->spans()[0].rows) == "0-1, 3, 5");
+}
+
 TEST_CASE("a context that is kept keeps what is traced", "[trace]") {
   auto trace = std::make_shared<Trace>();
   const std::weak_ptr<Trace> watch = trace;

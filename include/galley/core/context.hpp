@@ -63,7 +63,7 @@ struct RequestRun {
 ///
 /// A batch of one request has one run; a merged batch has one for each request, and each run is
 /// judged by its own deadline. Rows in, rows out: a node that hands on fewer rows hands on a
-/// context of fewer rows (`row_algebra.hpp`).
+/// context of fewer rows (`ContextSelection`, `row_algebra.hpp`), with which goes what is traced.
 ///
 /// Threads  thread-compatible
 class BatchContext {

@@ -6,6 +6,7 @@
 #include <galley/core/time.hpp>
 #include <galley/core/traced_rows.hpp>
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <mutex>
@@ -43,7 +44,7 @@ struct Span {
   std::uint64_t request_id = 0;
   std::vector<RowRange> rows = {};  ///< By their numbers in the request, in the order of the batch.
   std::size_t batch_rows = 0;       ///< In the batch that was answered, other requests' among them.
-  std::size_t failed = 0;           ///< Rows that were answered with an error, of this request.
+  std::size_t failed = 0;           ///< Rows of the batch, of this request, that got an error.
   TimePoint start = {};
   std::optional<Duration> took = {};  ///< Nothing while it is not answered.
   std::thread::id thread = {};        ///< That it began on.
@@ -189,11 +190,10 @@ inline Trace::Piece Trace::keep(std::span<const TracedRows> rows) {
     if (piece.count != 0) {
       RowRange& last = ranges_.back();
       const RowIndex next = last.first + last.count;
-      if (one.number == next) {
-        last.count += one.count;
+      if (one.number >= last.first && one.number <= next) {  // or one row that became several
+        last.count = std::max(next, one.number + one.count) - last.first;
         continue;
       }
-      if (one.count == 1 && one.number + 1 == next) continue;  // one row that became several
     }
     ranges_.push_back({one.number, one.count});
     ++piece.count;
