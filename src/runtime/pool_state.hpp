@@ -41,8 +41,8 @@ struct PoolWorker : Worker {
   PoolWorker(PoolState& owner, std::shared_ptr<EpochDomain> domain, std::size_t number);
 
   PoolState& pool;
-  Event idle{Event::Kept::by_caller};  // what it sleeps on between tasks; only ever nudged
-  std::size_t depth = 0;               // its own thread's: how many tasks it runs
+  Event idle{Event::Kept::by_nudging};  // what it sleeps on between tasks; only ever nudged
+  std::size_t depth = 0;                // its own thread's: how many tasks it runs
   std::array<Running, max_depth> running;
 
   // Under the pool's lock.

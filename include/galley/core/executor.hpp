@@ -59,13 +59,14 @@ class TimedTask : public Task {
 
 /// A flag that one thread sets once and another waits for.
 ///
-/// Threads  thread-safe, one waiting thread at a time. Destroy it only after a wait saw it set:
-///          `set` and `nudge` hold the lock until they are done with the event, and the thread they
-///          wake has to wait for that. Not so where whoever calls them keeps the event.
+/// Threads  thread-safe, one waiting thread at a time. Destroy it only after a wait saw it set and
+///          no nudge is owed: `set` and `nudge` hold the lock until they are done with the event,
+///          and the thread they wake has to wait for that. Not so the one whose caller keeps it.
 class Event {
  public:
-  /// Who sees to it that the event is there until `set` and `nudge` have returned.
-  enum class Kept : std::uint8_t { by_waiting, by_caller };
+  /// Who sees to it that the event is there until `set` and `nudge` have returned: the thread that
+  /// waits, but for who calls the one or the other.
+  enum class Kept : std::uint8_t { by_waiting, by_setting, by_nudging };
 
   Event() = default;
   explicit Event(Kept kept) noexcept : kept_(kept) {}
@@ -73,7 +74,7 @@ class Event {
   void set() {
     std::unique_lock lock(mutex_);
     set_ = true;
-    wake(lock);
+    wake(lock, Kept::by_setting);
   }
   bool is_set() const {
     const std::lock_guard lock(mutex_);
@@ -102,7 +103,7 @@ class Event {
   void nudge() {
     std::unique_lock lock(mutex_);
     nudged_ = true;
-    wake(lock);
+    wake(lock, Kept::by_nudging);
   }
   /// Waits until set, nudged or until the steady clock reaches `limit`. Takes the nudge; true where
   /// there was one.
@@ -127,8 +128,8 @@ class Event {
   }
 
  private:
-  void wake(std::unique_lock<std::mutex>& lock) {
-    if (kept_ == Kept::by_caller) lock.unlock();
+  void wake(std::unique_lock<std::mutex>& lock, Kept by_caller) {
+    if (kept_ == by_caller) lock.unlock();
     changed_.notify_one();
   }
 

@@ -175,7 +175,7 @@ concept SubmitsToo = requires(const N& node, Rows<In> rows, const BatchContext& 
 /// The state of a blocking caller: shared by the caller and the completion, the last destroys it.
 template <class Out>
 struct WaitState {
-  Event answered{Event::Kept::by_caller};  // until it lets go of its side
+  Event answered{Event::Kept::by_setting};  // until it lets go of its side
   std::optional<Outcomes<Out>> outcomes;
   FrameRef frame;  // kept until both sides are done
   std::atomic<int> sides{2};
