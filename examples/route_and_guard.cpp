@@ -1,5 +1,5 @@
-// Business logic: bad orders are answered at once, large ones go to an expert, the others to a model
-// and its canary, and what they predict is checked.
+// Business logic: bad orders are answered at once, large ones go to an expert, the others to a
+// model and its canary, and what they predict is checked.
 #include <galley/compose/filter.hpp>
 #include <galley/compose/guard.hpp>
 #include <galley/compose/map.hpp>

@@ -218,8 +218,7 @@ concept FilterRule = std::move_constructible<F> &&
 /// Threads  thread-safe
 /// Cost     the rule's; while predictions pass unchanged, no copy and no allocation. A rule that
 ///          sees rows keeps them: the servable gets them borrowed, in `submit` a copy
-/// Example  filter([](const Order& order, const Offer& offer) { return offer.price < order.limit; },
-///                 model)
+/// Example  filter([](const Order& o, const Offer& made) { return made.price < o.limit; }, model)
 template <class F, class In, class Out, class Mode = detail::ExceptionMode>
   requires(FilterRule<F, In, Out> &&
            (!detail::FiltersRows<F, In, Out> || std::copy_constructible<In>))

@@ -144,9 +144,9 @@ struct ServeTable {
 ///    waits, and `frame_bytes()`, what it takes from the frame (children included). What `context`
 ///    views stays valid until `done` has been called; a node that keeps it keeps a copy.
 /// 4. `kind`, a static string. As needed: `describe(Description&)`; `prepare(scope)`;
-///    `control(request)`; `pin(pins)`; `plan_wait(plan)`, where it has an executor; `each_child(f)`,
-///    which calls f(const NodeHeader&) for each child in order. Without them the node asks its
-///    children.
+///    `control(request)`; `pin(pins)`; where it has an executor, `plan_wait(plan)`;
+///    `each_child(f)`, which calls f(const NodeHeader&) for each child in order. Without them the
+///    node asks its children.
 template <class N, class In, class Out>
 concept NodeImpl =
     requires(const N& node) {

@@ -6,7 +6,7 @@
 #include <galley/core/collect.hpp>
 #include <galley/core/exceptions.hpp>
 #include <galley/core/owned_rows.hpp>
-#include <galley/core/pins.hpp>
+#include <galley/core/pinned.hpp>
 #include <galley/core/row_algebra.hpp>
 #include <galley/core/servable.hpp>
 
@@ -46,12 +46,10 @@ class RouteArms {
     return Frame::bytes_for<Join>() + most;
   }
 
-  /// The versions that all arms are bound to; null where there are none, or the request is already.
-  std::shared_ptr<const Pins> pins_for(const BatchContext& context) const {
-    if (context.pins() != nullptr || !traits().versioned) return nullptr;
-    auto pins = std::make_shared<Pins>();
-    each_child([&](const NodeHeader& arm) { arm.table->pin(arm, *pins); });
-    return pins;
+  /// The request bound to the versions of all arms, before it is split.
+  PinnedContext pinned(const BatchContext& context) const {
+    return PinnedContext(context, traits(),
+                         [this](PinnedContext::Visit visit) { each_child(visit); });
   }
 
   Outcomes<Out> serve(RouteChoice&& choice, const Batch<In>& batch,
@@ -105,8 +103,8 @@ class RouteArms {
   [[gnu::noinline]] Outcomes<Out> serve_parts(RouteChoice choice, const Batch<In>& batch,
                                               const BatchContext& context) const {
     const Split parts = split(choice, batch);
-    const std::shared_ptr<const Pins> pins = pins_for(context);
-    const BatchContext bound = pins != nullptr ? context.pinned(pins) : context;
+    const PinnedContext pinned_context = pinned(context);
+    const BatchContext& bound = pinned_context.view();
     std::vector<Outcomes<Out>> answers(size() + 1);
     answers.back() = refused(std::move(choice.refused));
 
@@ -162,8 +160,7 @@ class RouteArms {
          const BatchContext& request, BatchCompletion<Out>&& owed)
         : arms(route),
           parts(route.split(choice, batch)),
-          pins(route.pins_for(request)),
-          context(pins != nullptr ? request.pinned(pins) : request),
+          pinned(route.pinned(request)),
           collect(route.size() + 2),
           done(std::move(owed)) {
       put(route.size(), refused(std::move(choice.refused)));
@@ -178,17 +175,17 @@ class RouteArms {
         if (parts.rows(p).empty()) put(p, Outcomes<Out>());
       }
       for (std::size_t i = 0; i + 1 < later.size(); ++i) {
-        arms.submit_apart(later[i], parts, batch, context, owed(later[i]));
+        arms.submit_apart(later[i], parts, batch, pinned.view(), owed(later[i]));
       }
       if (!later.empty()) {
         const std::size_t p = later.back();
-        own.emplace(context, parts.rows(p));
+        own.emplace(pinned.view(), parts.rows(p));
         arms.arms_[p].submit_batch(batch.at_places(parts.places(p)).to_rows(), own->view(), frame,
                                    owed(p));
       }
       for (std::size_t p = 0; p < arms.size(); ++p) {
         if (parts.rows(p).empty() || !arms.arms_[p].traits().inline_only) continue;
-        const ContextSelection selected(context, parts.rows(p));
+        const ContextSelection selected(pinned.view(), parts.rows(p));
         put(p, arms.arms_[p].serve_batch(batch.at_places(parts.places(p)), selected.view()));
       }
       put(arms.size() + 1, Outcomes<Out>());  // all are asked
@@ -211,8 +208,7 @@ class RouteArms {
 
     const RouteArms& arms;
     const Split parts;
-    const std::shared_ptr<const Pins> pins;
-    const BatchContext context;
+    const PinnedContext pinned;
     std::optional<ContextSelection> own;
     Collect<Out> collect;  // the arms', the refused rows', and that of `start`
     BatchCompletion<Out> done;

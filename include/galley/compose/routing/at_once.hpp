@@ -61,7 +61,7 @@ class AtOnce : public std::enable_shared_from_this<AtOnce<Out>> {
   }
 
  private:
-  Event answered_{Event::Kept::by_caller};
+  Event answered_{Event::Kept::by_setting};
   std::mutex mutex_;  // guards the rest
   std::vector<std::optional<Outcomes<Out>>> answers_;
   std::size_t left_;

@@ -3,6 +3,7 @@
 
 #include <galley/compose/routing/arms.hpp>
 #include <galley/compose/routing/options.hpp>
+#include <galley/core/pinned.hpp>
 
 #include <array>
 #include <concepts>
@@ -159,10 +160,9 @@ class ClassifiedRouteNode {
 
   Outcomes<Out> serve(const Batch<In>& batch, const BatchContext& context) const {
     if (batch.empty()) return {};
-    const std::shared_ptr<const Pins> pins = pins_for(context);
-    const BatchContext bound = pins != nullptr ? context.pinned(pins) : context;
-    RouteChoice choice = chosen(classifier_.serve_batch(batch.borrowed(), bound));
-    return arms_.serve(std::move(choice), batch, bound);
+    const PinnedContext bound = pinned(context);
+    RouteChoice choice = chosen(classifier_.serve_batch(batch.borrowed(), bound.view()));
+    return arms_.serve(std::move(choice), batch, bound.view());
   }
 
   void submit(Rows<In>&& rows, const BatchContext& context, Frame& frame,
@@ -178,7 +178,7 @@ class ClassifiedRouteNode {
     Classified& held =
         frame.make<Classified>(*this, std::move(rows), context, frame, std::move(done));
     classifier_.submit_batch(
-        *std::move(copy), held.context, frame,
+        *std::move(copy), held.pinned.view(), frame,
         BatchCompletion<std::size_t>(
             n, [&held](Outcomes<std::size_t>&& said) { held.go_on(std::move(said)); },
             NoExceptions()));
@@ -187,11 +187,9 @@ class ClassifiedRouteNode {
  private:
   /// The classifier is asked before the arms, maybe of the same slots.
   bool needs_pins() const { return classifier_.traits().versioned && arms_.traits().versioned; }
-  std::shared_ptr<const Pins> pins_for(const BatchContext& context) const {
-    if (!needs_pins() || context.pins() != nullptr) return nullptr;
-    auto pins = std::make_shared<Pins>();
-    each_child([&](const NodeHeader& child) { child.table->pin(child, *pins); });
-    return pins;
+  PinnedContext pinned(const BatchContext& context) const {
+    return PinnedContext(context, NodeTraits{.versioned = needs_pins()},
+                         [this](PinnedContext::Visit visit) { each_child(visit); });
   }
 
   RouteChoice chosen(Outcomes<std::size_t> said) const {
@@ -218,15 +216,14 @@ class ClassifiedRouteNode {
                Frame& memory, BatchCompletion<Out>&& owed)
         : node(route),
           rows(std::move(batch)),
-          pins(route.pins_for(request)),
-          context(pins != nullptr ? request.pinned(pins) : request),
+          pinned(route.pinned(request)),
           frame(memory),
           done(std::move(owed)) {}
 
     void go_on(Outcomes<std::size_t>&& said) {
       const FrameRef keep(frame);  // answering may let go of the request's own reference
       const std::size_t n = rows.size();
-      node.arms_.submit(node.chosen(std::move(said)), std::move(rows), context, frame,
+      node.arms_.submit(node.chosen(std::move(said)), std::move(rows), pinned.view(), frame,
                         BatchCompletion<Out>(
                             n,
                             [this](Outcomes<Out>&& outcomes) {
@@ -239,8 +236,7 @@ class ClassifiedRouteNode {
 
     const ClassifiedRouteNode& node;
     Rows<In> rows;
-    const std::shared_ptr<const Pins> pins;
-    const BatchContext context;  // what the arms are told
+    const PinnedContext pinned;  // what the classifier and the arms are told
     Frame& frame;
     BatchCompletion<Out> done;
   };
