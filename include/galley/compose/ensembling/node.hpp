@@ -1,0 +1,278 @@
+// The node behind `ensemble`: which way a batch is asked, and the members asked in turn.
+#pragma once
+
+#include <galley/compose/ensembling/ballot.hpp>
+#include <galley/compose/ensembling/few.hpp>
+#include <galley/compose/ensembling/options.hpp>
+#include <galley/compose/ensembling/record.hpp>
+#include <galley/core/pins.hpp>
+#include <galley/core/row_algebra.hpp>
+#include <galley/core/servable.hpp>
+
+#include <algorithm>
+#include <concepts>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace galley::inline v1::detail {
+
+template <class In, class Mid, class C, class Mode>
+class EnsembleNode {
+ public:
+  static constexpr const char* kind = "ensemble";
+  using Members = Ballot<In, Mid, C, Mode>;
+  using Out = typename Members::Out;
+
+  EnsembleNode(std::optional<Executor> executor, Members ballot)
+      : executor_(std::move(executor)),
+        ballot_(std::move(ballot)),
+        record_(std::make_unique<EnsembleRecord>(ballot_.size())) {
+    for (std::size_t m = 0; m < ballot_.size(); ++m) {
+      const NodeTraits& traits = ballot_[m].servable.traits();
+      (traits.inline_only ? inline_ : later_).push_back(static_cast<std::uint8_t>(m));
+      versioned_ = versioned_ || traits.versioned;
+    }
+    if (!executor_.has_value()) return;
+    workers_ = std::max<std::size_t>(executor_->concurrency(), 1);
+    most_lanes_ = std::min(inline_.size(), workers_);
+  }
+
+  NodeTraits traits() const {
+    NodeTraits traits = ballot_[0].servable.traits();
+    for (const auto& one : ballot_) traits = traits & one.servable.traits();
+    if (executor_.has_value()) traits.inline_only = false;
+    if (ballot_.options().cut_off > Duration::zero()) traits.deterministic = false;
+    return traits;
+  }
+  std::size_t frame_bytes() const;
+  void each_child(FunctionRef<void(const NodeHeader&)> visit) const {
+    for (const auto& one : ballot_) visit(one.servable.node());
+  }
+  /// Members that wait for nobody run on the caller's threads and on the executor's.
+  Result<void> prepare(const PrepareScope& scope) const {
+    for (const auto& one : ballot_) {
+      GALLEY_TRY(one.servable.prepare(scope));
+      if (!executor_.has_value() || !one.servable.traits().inline_only) continue;
+      GALLEY_TRY(one.servable.prepare(PrepareScope(*executor_)));
+    }
+    return {};
+  }
+  void describe(Description& description) const;
+  Result<void> control(ControlRequest& request) const;
+
+  Outcomes<Out> serve(const NodeHeader& node, const Batch<In>& batch,
+                      const BatchContext& context) const {
+    if (is_only_vote()) return serve_only(batch, context);
+    if (!executor_.has_value()) {
+      record_->ran_inline();
+      return serve_in_turn(batch, context, nullptr);
+    }
+    return serve_forking(node, batch, context);
+  }
+
+  void submit(Rows<In>&& rows, const BatchContext& context, Frame& frame,
+              BatchCompletion<Out> done) const;
+
+ private:
+  using Answers = std::span<const AnswerView<Mid>>;
+  struct Poll;
+  /// A request at the only member, which answers for all.
+  struct Only {
+    Only(const EnsembleNode& ensemble, BatchCompletion<Mid> owed)
+        : node(ensemble), done(std::move(owed)) {}
+    const EnsembleNode& node;
+    BatchCompletion<Mid> done;
+  };
+
+  /// What a member that is asked in turn answered, and to which rows.
+  struct Answer {
+    Outcomes<Mid> outcomes;
+    std::vector<RowIndex> asked;
+    bool given = false;
+    bool to_all = false;
+    AnswerView<Mid> view() const noexcept {
+      return {given ? &outcomes : nullptr, to_all ? nullptr : &asked};
+    }
+  };
+
+  /// True where a single member's answer is the ensemble's, whatever it is.
+  bool is_only_vote() const noexcept {
+    if constexpr (std::same_as<Out, Mid> && requires { requires C::keeps_only_vote; }) {
+      return ballot_.size() == 1 && !ballot_[0].otherwise.has_value() &&
+             ballot_.options().cut_off == Duration::zero();
+    } else {
+      return false;
+    }
+  }
+  Outcomes<Out> serve_only(const Batch<In>& batch, const BatchContext& context) const {
+    if constexpr (std::same_as<Out, Mid>) {
+      Outcomes<Mid> outcomes = ask(0, batch, context);
+      count(0, outcomes);
+      return outcomes;
+    } else {
+      return {};
+    }
+  }
+
+  /// As many outcomes as there are rows, whatever the member does.
+  Outcomes<Mid> checked(std::size_t member, Outcomes<Mid> outcomes, std::size_t rows) const {
+    if (outcomes.answers(rows)) [[likely]]
+      return outcomes;
+    return Outcomes<Mid>::failed(
+        rows, within(ballot_[member].servable.name(), miscounted(outcomes.size(), rows)));
+  }
+  Outcomes<Mid> ask(std::size_t member, const Batch<In>& batch, const BatchContext& context) const {
+    return checked(member, ballot_[member].servable.serve_batch(batch, context), batch.size());
+  }
+  /// The same, and what it cost is noted.
+  Outcomes<Mid> ask_timed(std::size_t member, const Batch<In>& batch,
+                          const BatchContext& context) const {
+    const TimePoint start = executor_->now().at;
+    Outcomes<Mid> outcomes = ask(member, batch, context);
+    if (outcomes.all_ok()) record_->took(member, batch.size(), executor_->now().at - start);
+    return outcomes;
+  }
+
+  void count(std::size_t member, const Outcomes<Mid>& outcomes) const {
+    record_->answered(member, outcomes.survivors().size(), outcomes.casualties().size());
+  }
+  void count_all(std::size_t rows, Answers answers) const {
+    for (std::size_t m = 0; m < answers.size(); ++m) {
+      const Outcomes<Mid>* said = answers[m].outcomes;
+      if (said != nullptr) count(m, *said);
+      record_->cut_off(m, rows - (said != nullptr ? said->size() : 0));
+    }
+  }
+
+  /// Members that are called one after another see the same versions.
+  std::shared_ptr<const Pins> pins_for(const BatchContext& context) const {
+    if (!versioned_ || ballot_.size() < 2 || context.pins() != nullptr) return nullptr;
+    auto pins = std::make_shared<Pins>();
+    for (const auto& one : ballot_) one.servable.node().table->pin(one.servable.node(), *pins);
+    return pins;
+  }
+
+  Outcomes<Out> serve_in_turn(const Batch<In>& batch, const BatchContext& context,
+                              const Executor* timed) const;
+  void ask_in_turn(std::size_t member, const Batch<In>& batch, const BatchContext& context,
+                   std::optional<std::vector<RowIndex>>& open, const Executor* timed,
+                   Answer& answer) const;
+  Outcomes<Out> serve_forking(const NodeHeader& node, const Batch<In>& batch,
+                              const BatchContext& context) const;
+  Outcomes<Out> serve_together(const NodeHeader& node, const Batch<In>& batch,
+                               const BatchContext& context, const ForkPlan& plan) const;
+
+  Instant closes_at(const BatchContext& context) const;
+  void submit_only(Rows<In>&& rows, const BatchContext& context, Frame& frame,
+                   BatchCompletion<Mid> done) const;
+
+  std::optional<Executor> executor_;
+  Members ballot_;
+  std::vector<std::uint8_t> inline_;  // members that wait for nobody
+  std::vector<std::uint8_t> later_;   // the others
+  std::size_t workers_ = 0;
+  std::size_t most_lanes_ = 0;  // that a request hands out
+  bool versioned_ = false;
+  std::unique_ptr<EnsembleRecord> record_;
+};
+
+// ---- implementation ----------------------------------------------------------------------------
+
+template <class In, class Mid, class C, class Mode>
+void EnsembleNode<In, Mid, C, Mode>::describe(Description& description) const {
+  auto& about = description.options;
+  if constexpr (requires { C::name; }) {
+    about.emplace_back("combiner", C::name);
+  } else {
+    about.emplace_back("combiner", "a function");
+  }
+  if constexpr (requires(const C& c) { c.options(); }) {
+    for (auto& option : ballot_.combiner().options()) about.push_back(std::move(option));
+  }
+  const EnsembleOptions& options = ballot_.options();
+  about.emplace_back("quorum", std::to_string(options.quorum));
+  std::string defaults;
+  for (const auto& one : ballot_) {
+    if (!one.otherwise.has_value()) continue;
+    defaults.append(defaults.empty() ? "" : ", ").append(one.servable.name());
+  }
+  if (!defaults.empty()) about.emplace_back("otherwise", std::move(defaults));
+  if (!executor_.has_value()) return;
+  if (options.cut_off > Duration::zero()) {
+    about.emplace_back("cut_off", std::to_string(options.cut_off.count()) + " ns");
+  }
+  about.emplace_back("fork", to_string(options.fork));
+}
+
+template <class In, class Mid, class C, class Mode>
+Result<void> EnsembleNode<In, Mid, C, Mode>::control(ControlRequest& request) const {
+  auto* statistics = request.as<EnsembleStatistics>();
+  if (statistics == nullptr) {
+    return Error(Status::unimplemented, "an ensemble knows galley::EnsembleStatistics, not " +
+                                            std::string(request.type_name()));
+  }
+  statistics->members.clear();
+  for (std::size_t m = 0; m < ballot_.size(); ++m) {
+    statistics->members.push_back(record_->of(m));
+    statistics->members.back().name = ballot_[m].servable.name();
+  }
+  statistics->forked = record_->forked();
+  statistics->inline_runs = record_->inline_runs();
+  return {};
+}
+
+/// One member after another on this thread; rows whose outcome is certain are not asked of the
+/// rest.
+template <class In, class Mid, class C, class Mode>
+auto EnsembleNode<In, Mid, C, Mode>::serve_in_turn(const Batch<In>& batch,
+                                                   const BatchContext& context,
+                                                   const Executor* timed) const -> Outcomes<Out> {
+  const std::size_t members = ballot_.size();
+  const std::shared_ptr<const Pins> pins = pins_for(context);
+  const BatchContext bound = pins != nullptr ? context.pinned(pins) : context;
+  FewOf<Answer> answers(members);
+  FewOf<AnswerView<Mid>> views(members);
+  std::optional<std::vector<RowIndex>> open;  // the rows still asked; none: all
+  for (std::size_t m = 0; m < members && !(open.has_value() && open->empty()); ++m) {
+    ask_in_turn(m, batch, bound, open, timed, answers[m]);
+    views[m] = answers[m].view();
+    if (m + 1 == members || (!Members::decides && answers[m].outcomes.all_ok())) continue;
+    std::vector<RowIndex> left =
+        ballot_.undecided(batch.size(), views.span(), open.has_value() ? &*open : nullptr);
+    if (left.size() != (open.has_value() ? open->size() : batch.size())) open = std::move(left);
+  }
+  count_all(batch.size(), views.span());
+  return ballot_.outcomes(batch.size(), views.span(), Error(Status::cancelled),
+                          context.workspace());
+}
+
+template <class In, class Mid, class C, class Mode>
+void EnsembleNode<In, Mid, C, Mode>::ask_in_turn(std::size_t member, const Batch<In>& batch,
+                                                 const BatchContext& context,
+                                                 std::optional<std::vector<RowIndex>>& open,
+                                                 const Executor* timed, Answer& answer) const {
+  const bool last = member + 1 == ballot_.size();
+  const Batch<In> rows = last ? batch : batch.borrowed();
+  const auto say = [&](const Batch<In>& some, const BatchContext& own) {
+    answer.outcomes = timed != nullptr ? ask_timed(member, some, own) : ask(member, some, own);
+  };
+  answer.given = true;
+  answer.to_all = !open.has_value();
+  if (!open.has_value()) return say(rows, context);
+  std::vector<RowIndex> places;
+  places.reserve(open->size());
+  for (const RowIndex row : *open) places.push_back(static_cast<RowIndex>(batch.place(row)));
+  answer.asked = *open;
+  const ContextSelection own(context, answer.asked);
+  say(rows.at_places(places), own.view());
+}
+
+}  // namespace galley::inline v1::detail
+
+#include <galley/compose/ensembling/poll.hpp>
