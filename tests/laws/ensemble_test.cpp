@@ -68,7 +68,8 @@ struct Vote {
   Result<int> operator()(int row) const {
     std::vector<Result<int>> said;
     for (const Reference& member : members) said.push_back(member(row));
-    if (way == Way::first && said.size() == 1 && !otherwise[0].has_value()) return said[0];
+    const bool keeps = way == Way::first || way == Way::majority;
+    if (keeps && said.size() == 1 && !otherwise[0].has_value()) return said[0];
     const bool any = std::ranges::any_of(said, [](auto& one) { return one.has_value(); });
     for (std::size_t m = 0; m < said.size() && any; ++m) {
       if (!said[m].has_value() && otherwise[m].has_value()) said[m] = *otherwise[m];
@@ -100,8 +101,10 @@ struct Vote {
     });
   }
   Error too_few(const std::vector<Result<int>>& said, std::size_t answered, bool decides) const {
+    const auto missing = [&](std::size_t m) { return !said[m].has_value(); };
     std::size_t m = 0;
-    while (said[m].has_value()) ++m;
+    while (m < said.size() && !(missing(m) && !otherwise[m].has_value())) ++m;
+    if (m == said.size()) m = 0;  // nobody answered
     Error why = said[m].error();
     if (why.detail.starts_with(names[m] + ": ")) why.detail.erase(0, names[m].size() + 2);
     const std::string count = std::to_string(said.size()), got = std::to_string(answered);
@@ -144,6 +147,9 @@ class EnsembleMaker : public GraphMaker {
  public:
   EnsembleMaker(unsigned seed, const galley::Executor& executor)
       : GraphMaker(seed, executor), executor_(executor) {}
+
+  /// From now on, votes on executors are closed soon.
+  void hurry() { hurried_ = true; }
 
   Graph vote(int depth) {
     Vote meaning;
@@ -195,9 +201,11 @@ class EnsembleMaker : public GraphMaker {
   Servable<int, int> made(Way way, const std::vector<Member<int, int>>& members,
                           const EnsembleOptions& options) {
     const bool forks = number(2) == 0;
+    EnsembleOptions how = options;
+    if (forks && hurried_) how.cut_off = 1us * number(400);
     const auto of = [&](auto combiner) {
-      return forks ? galley::ensemble(executor_, combiner, members, options)
-                   : galley::ensemble(combiner, members, options);
+      return forks ? galley::ensemble(executor_, combiner, members, how)
+                   : galley::ensemble(combiner, members, how);
     };
     switch (way) {
       case Way::first:
@@ -216,7 +224,24 @@ class EnsembleMaker : public GraphMaker {
   }
 
   galley::Executor executor_;
+  bool hurried_ = false;
 };
+
+template <class Got>
+std::string text_of(const Got& got) {
+  return got.has_value() ? std::to_string(*got) : to_string(got.error());
+}
+
+/// What is not as the vote says; empty where all is.
+std::string difference(const Rows<int>& rows, const Outcomes<int>& outcomes,
+                       const Reference& reference) {
+  const int wrong = first_wrong(rows, outcomes, reference);
+  if (wrong < 0) return {};
+  const auto row = static_cast<std::size_t>(wrong);
+  if (row >= outcomes.size()) return "another number of rows";
+  return "row " + std::to_string(row) + ": got " + text_of(outcomes[row]) + ", wanted " +
+         text_of(reference(rows[row]));
+}
 
 struct Heard {
   int answers = 0;
@@ -239,8 +264,8 @@ TEST_CASE("each row is answered as the plain vote says, alone, together, now and
     const Graph graph = make.around(1);
     const Rows<int> rows = make.rows(6);
     CAPTURE(seed, graph.servable.name());
-    REQUIRE(first_wrong(rows, graph.servable.serve_rows(rows), graph.reference) == -1);
-    REQUIRE(first_wrong(rows, graph.servable.serve_rows(Rows<int>(rows)), graph.reference) == -1);
+    REQUIRE(difference(rows, graph.servable.serve_rows(rows), graph.reference) == "");
+    REQUIRE(difference(rows, graph.servable.serve_rows(Rows<int>(rows)), graph.reference) == "");
     Heard heard;
     graph.servable.submit_rows(Rows<int>(rows), {}, heard.listen(rows.size()));
     for (const int row : rows) {
@@ -249,10 +274,10 @@ TEST_CASE("each row is answered as the plain vote says, alone, together, now and
     }
     executor.run_all();
     REQUIRE(heard.answers == 1);
-    REQUIRE(first_wrong(rows, heard.outcomes, graph.reference) == -1);
+    REQUIRE(difference(rows, heard.outcomes, graph.reference) == "");
   }
   CHECK(values > 1500);
-  CHECK(errors > 1500);
+  CHECK(errors > 1000);
 }
 
 TEST_CASE("rows of many requests in one ensemble are judged each by its own context", "[laws]") {
@@ -277,6 +302,7 @@ TEST_CASE("rows of many requests in one ensemble are judged each by its own cont
       if (contexts[i].deadline < executor.now()) {
         REQUIRE(outcomes[i].status() == Status::deadline_exceeded);
       } else {
+        CAPTURE(i, text_of(outcomes[i]), text_of(graph.reference(rows[i])));
         REQUIRE(agrees(outcomes[i], graph.reference(rows[i])));
       }
     }
@@ -292,11 +318,11 @@ TEST_CASE("an ensemble whose first is alone is that member", "[laws]") {
     CAPTURE(seed, a.servable.name());
     for (const auto& graph : {galley::ensemble(First{}, {a.servable}),
                               galley::ensemble(MajorityVote{}, {a.servable})}) {
-      REQUIRE(first_wrong(rows, graph.serve_rows(rows), a.reference) == -1);
+      REQUIRE(difference(rows, graph.serve_rows(rows), a.reference) == "");
       Heard heard;
       graph.submit_rows(Rows<int>(rows), {}, heard.listen(rows.size()));
       executor.run_all();
-      REQUIRE(first_wrong(rows, heard.outcomes, a.reference) == -1);
+      REQUIRE(difference(rows, heard.outcomes, a.reference) == "");
     }
   }
 }
@@ -306,6 +332,7 @@ TEST_CASE("whatever is stopped, late or dropped meanwhile, each row is answered 
   for (unsigned seed = 7001; seed <= 7800; ++seed) {
     const ManualExecutor executor({.seed = seed, .order = galley::TaskOrder::shuffled});
     EnsembleMaker make(seed, executor);
+    if (make.number(2) == 0) make.hurry();
     std::optional graph = make.around(1);
     CAPTURE(seed, graph->servable.name());
     constexpr std::size_t requests = 8;
@@ -316,7 +343,7 @@ TEST_CASE("whatever is stopped, late or dropped meanwhile, each row is answered 
       rows[i] = make.rows(3);
       Context context;
       if (make.number(3) == 0) context.stop = stops[i].get_token();
-      if (make.number(3) == 0) context.deadline = executor.now() + 1us * make.number(2000);
+      if (make.number(3) == 0) context.deadline = executor.now() + 1us * make.number(300);
       graph->servable.submit_rows(Rows<int>(rows[i]), context, heard[i].listen(rows[i].size()));
       if (make.number(3) == 0) stops[static_cast<std::size_t>(make.number(8))].request_stop();
       if (make.number(3) == 0) executor.run_one();
@@ -335,7 +362,7 @@ TEST_CASE("whatever is stopped, late or dropped meanwhile, each row is answered 
       }
     }
   }
-  CHECK(late > 100);
+  CHECK(late > 50);
 }
 
 TEST_CASE("whichever call of a member goes wrong, each row is answered once and nothing is kept",
@@ -358,6 +385,9 @@ TEST_CASE("whichever call of a member goes wrong, each row is answered once and 
             });
             const auto now = galley::faulty_now(plus, plan);
             const auto once = galley::faulty_later(plus, plan);
+            const auto sum = [](const Votes<int>& votes) {
+              return *votes[0].value + *votes[1].value;
+            };
             const EnsembleOptions forks{.fork = EnsembleOptions::Fork::always};
             const auto graph = [&]() -> Servable<int, int> {
               switch (shape) {
@@ -368,9 +398,9 @@ TEST_CASE("whichever call of a member goes wrong, each row is answered once and 
                 case 2:
                   return galley::ensemble(executor, MajorityVote{}, {now, now, now}, forks);
                 case 3:
-                  return galley::ensemble(executor, Sum{}, {once, now, galley::on(executor, once)});
+                  return galley::ensemble(executor, sum, {once, now, galley::on(executor, once)});
                 case 4:
-                  return galley::ensemble(Sum{}, {once, once});
+                  return galley::ensemble(sum, {once, once});
                 default:
                   return galley::ensemble(First{}, {galley::on(executor, once)});
               }

@@ -64,7 +64,8 @@ TEST_CASE("more classes than are kept give the same sums", "[soft_vote]") {
   Numbers many(200);
   for (std::size_t i = 0; i < many.size(); ++i) many[i] = 0.01 * static_cast<double>(i);
   double sum = 0;
-  for (const double p : *combined<Numbers>(SoftVote{}, {many, many})) sum += p;
+  const auto vote = combined<Numbers>(SoftVote{}, {many, many});
+  for (const double p : *vote) sum += p;
   CHECK(sum == Approx(1));
 }
 

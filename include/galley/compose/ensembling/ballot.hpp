@@ -102,6 +102,15 @@ class Ballot {
   auto begin() const noexcept { return members_.begin(); }
   auto end() const noexcept { return members_.end(); }
 
+  /// True where a single member's answer is the ensemble's, whatever it is.
+  bool is_only_vote() const noexcept {
+    if constexpr (std::same_as<Out, Mid> && requires { requires C::keeps_only_vote; }) {
+      return size() == 1 && !any_default_;
+    } else {
+      return false;
+    }
+  }
+
   /// Those of the rows `among` (all `rows` where null) whose outcome other answers may still
   /// change.
   std::vector<RowIndex> undecided(std::size_t rows, Answers answers,
@@ -206,11 +215,14 @@ class Ballot {
     return combined;
   }
 
-  /// Says how many were wanted and why the first of those that are missing is.
+  /// Says how many were wanted, and why the first of those is missing that nothing stands in for.
   Error too_few(const Votes<Mid>& votes, std::size_t answered, const Error& left_out) const {
+    const auto missing = [&](std::size_t m) { return !votes[m].has_value(); };
     std::size_t m = 0;
-    while (votes[m].has_value()) ++m;
+    while (m < size() && !(missing(m) && !members_[m].otherwise.has_value())) ++m;
+    if (m == size()) m = 0;  // all have defaults, and none of them answered
     Error why = votes[m].is_open() ? left_out : *votes[m].error;
+    if (is_only_vote() && !votes[m].is_open()) return why;
     const std::string& who = members_[m].servable.name();
     if (why.detail.starts_with(who + ": ")) why.detail.erase(0, who.size() + 2);
     if (why.detail.empty()) why.detail = to_string(why.status);

@@ -101,14 +101,8 @@ class EnsembleNode {
     }
   };
 
-  /// True where a single member's answer is the ensemble's, whatever it is.
   bool is_only_vote() const noexcept {
-    if constexpr (std::same_as<Out, Mid> && requires { requires C::keeps_only_vote; }) {
-      return ballot_.size() == 1 && !ballot_[0].otherwise.has_value() &&
-             ballot_.options().cut_off == Duration::zero();
-    } else {
-      return false;
-    }
+    return ballot_.is_only_vote() && ballot_.options().cut_off == Duration::zero();
   }
   Outcomes<Out> serve_only(const Batch<In>& batch, const BatchContext& context) const {
     if constexpr (std::same_as<Out, Mid>) {
