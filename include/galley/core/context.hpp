@@ -227,6 +227,13 @@ class OwnedBatchContext {
     return this->view();
   }
 
+  /// Calls `change(Context&)` for each request: a node that narrows deadlines, or hands on a stop
+  /// token of its own.
+  template <class F>
+  void each(F&& change) {
+    for (Context& context : contexts_) change(context);
+  }
+
   /// Lets go of everything but the pins, which it gives back.
   std::shared_ptr<const Pins> clear() noexcept {
     contexts_ = Rows<Context>();
