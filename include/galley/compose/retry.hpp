@@ -21,16 +21,6 @@ namespace galley::inline v1 {
 
 namespace detail {
 
-/// Ok, or why a servable cannot be asked twice.
-inline Result<void> check_repeatable(const NodeTraits& traits, const std::string& name) {
-  const auto refused = [&](const char* why) {
-    return Error(Status::failed_precondition, name + ": " + why);
-  };
-  if (traits.stateful) return refused("it is stateful: asked again, it would count a row twice");
-  if (!traits.repeatable) return refused("it is not repeatable: asking again is not harmless");
-  return {};
-}
-
 inline Result<void> check_retry(const RetryOptions& options) {
   const auto refused = [](std::string why) {
     return Error(Status::invalid_argument, "options." + std::move(why));

@@ -1,4 +1,4 @@
-// What nodes share that may answer before their children do.
+// What nodes share that ask a child twice, or may answer before it does.
 #pragma once
 
 #include <galley/compose/on.hpp>
@@ -8,6 +8,7 @@
 
 #include <cstddef>
 #include <memory>
+#include <string>
 #include <utility>
 
 namespace galley::inline v1::detail {
@@ -18,6 +19,16 @@ template <class Mode, class In, class Out>
 Servable<In, Out> off_thread(const Executor& executor, Servable<In, Out> servable) {
   if (!servable.traits().inline_only) return servable;
   return on<In, Out, Mode>(executor, std::move(servable));
+}
+
+/// Ok, or why a servable cannot be asked twice.
+inline Result<void> check_repeatable(const NodeTraits& traits, const std::string& name) {
+  const auto refused = [&](const char* why) {
+    return Error(Status::failed_precondition, name + ": " + why);
+  };
+  if (traits.stateful) return refused("it is stateful: asked again, it would count a row twice");
+  if (!traits.repeatable) return refused("it is not repeatable: asking again is not harmless");
+  return {};
 }
 
 /// The versions that a request of several rows sees in all its calls of `nodes`; null where it
