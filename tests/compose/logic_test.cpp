@@ -466,6 +466,25 @@ TEST_CASE("frames of coroutines are taken from the pool, and a row allocates not
   CHECK(cost_of(1) == 0);
 }
 
+TEST_CASE("a submitted row takes nothing from the heap", "[logic]") {
+  std::vector<Completion<int>> owed;
+  owed.reserve(8);
+  const Servable<int, int> kept(
+      "kept", [&owed](int, Completion<int> done) { owed.push_back(std::move(done)); });
+  const auto graph = logic<int>("as often", as_often, kept);
+  int answers = 0;
+  const auto round = [&] {
+    for (int i = 0; i < 4; ++i) graph.submit(2, {}, [&answers](const Result<int>&) { ++answers; });
+    for (std::size_t i = 0; i < 8; ++i) owed[i](1);
+    owed.clear();
+  };
+  round();
+  const support::AllocationCount count;
+  for (int i = 0; i < 10; ++i) round();
+  CHECK(count.so_far() == 0);
+  CHECK(answers == 44);
+}
+
 TEST_CASE("as many frames are kept as the options say", "[logic]") {
   const auto plus = galley::map("plus", [](int n) { return n + 1; });
   const auto graph = logic<int>("few", {.kept_frames = 10}, second_for_odd, plus, plus);
