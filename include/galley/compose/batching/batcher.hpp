@@ -320,7 +320,11 @@ void Batcher<In, Out, Policy>::describe(Description& description) const {
   description.options.emplace_back("max_rows", std::to_string(options_.max_rows));
   description.options.emplace_back("max_queued_rows", std::to_string(options_.max_queued_rows));
   description.options.emplace_back("max_running", std::to_string(slots_.places()));
-  description.options.emplace_back("policy", galley::type_name<Policy>());
+  if constexpr (requires { policy_.name(); }) {  // one that was chosen while the program runs
+    description.options.emplace_back("policy", policy_.name());
+  } else {
+    description.options.emplace_back("policy", galley::type_name<Policy>());
+  }
 }
 
 template <class In, class Out, BatchPolicy Policy>

@@ -26,6 +26,8 @@ class PreferredSizes {
 
   /// Any number of sizes up to 16, in any order; those of 0 are left out.
   PreferredSizes(std::initializer_list<std::size_t> sizes, Duration max_delay = {})
+      : PreferredSizes(std::span(sizes.begin(), sizes.size()), max_delay) {}
+  explicit PreferredSizes(std::span<const std::size_t> sizes, Duration max_delay = {})
       : max_delay_(max_delay) {
     for (const std::size_t size : sizes) {
       if (size != 0 && count_ < max_sizes) sizes_[count_++] = size;

@@ -1,0 +1,468 @@
+// Documents that are wrong: each is told with its place and a reason, whatever it is.
+#include <support/allocations.hpp>
+#include <support/has.hpp>
+
+#include <io/graphs.hpp>
+
+#include <cstddef>
+#include <cstdio>
+#include <random>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <support/catch.hpp>
+
+using galley::Status;
+using graphs::good_documents;
+using graphs::Host;
+using support::has;
+namespace io = galley::io;
+
+namespace {
+
+/// A document, where it is wrong, and a part of what is said of that.
+struct Line {
+  std::string json;
+  std::string path;
+  std::string says;
+};
+
+/// One member of a document with many a wrong value.
+void add_values(std::vector<Line>& lines, const std::string& before, const std::string& after,
+                const std::string& path, const std::string& says,
+                const std::vector<std::string>& values) {
+  for (const std::string& value : values) lines.push_back({before + value + after, path, says});
+}
+
+std::vector<Line> bad_nodes() {
+  const std::string in_order = R"({"kind": "in_order", "of": )";
+  std::vector<Line> lines = {
+      {"[]", "$", "expected an object, the graph's outermost node, got an empty list"},
+      {"\"net\"", "$", "expected an object"},
+      {"1", "$", "expected an object, the graph's outermost node, got 1"},
+      {"null", "$", "got null"},
+      {"{}", "$", "expected a node: a name, {\"use\": ...} or {\"kind\": ...}, got an object"},
+      {R"({"kind": 3})", "$.kind", "expected the name of a kind of node, got 3"},
+      {R"({"kind": "batchd"})", "$.kind",
+       "got \"batchd\"; there are: batched, everything, in_order"},
+      {R"({"kind": ""})", "$.kind", "got \"\""},
+      {R"({"kind": "opaque", "name": "f"})", "$", "only the code of the program can say, \"f\""},
+      {R"({"use": 3})", "$.use", "expected the name of a servable, got 3"},
+      {R"({"use": "nett"})", "$.use", "got \"nett\"; there are: count, net, other"},
+      {R"({"use": "net", "name": "x"})", "$.name", "no other member"},
+      {R"({"use": "net", "kind": "on"})", "$.use", "no such member"},
+      {R"({"kind": "in_order"})", "$", "expected a member \"of\", a node"},
+      {R"({"kind": "on", "of": "net"})", "$",
+       "expected a member \"executor\", an executor, got none"},
+      {R"({"kind": "on", "executor": "gpu", "of": "net"})", "$.executor",
+       "expected the name of an executor, got \"gpu\"; there are: cpu"},
+      {R"({"kind": "on", "executor": 1, "of": "net"})", "$.executor",
+       "expected the name of an executor, got 1"},
+      {R"({"kind": "on", "executor": {"kind": "cpu"}, "of": "net"})", "$.executor",
+       "got an object"},
+      {R"({"kind": "on", "exec": "cpu", "of": "net"})", "$.exec",
+       "no such member; there are: executor, of"},
+      {R"({"kind": "pipeline"})", "$", "expected a member \"stages\", a list of 1 to 256 items"},
+      {R"({"kind": "pipeline", "stages": []})", "$.stages", "got 0"},
+      {R"({"kind": "pipeline", "stages": "net"})", "$.stages", "expected a list"},
+      {R"({"kind": "pipeline", "stages": ["net", 4]})", "$.stages[1]", "expected a node"},
+      {R"({"kind": "pipeline", "stages": ["net", "count", "net"]})", "$.stages[2]",
+       "expected rows int -> Tensor"},
+      {R"({"use": "count"})", "$", "expected rows Tensor -> Tensor, got \"count\", Tensor -> int"},
+      {R"({"kind": "in_order", "of": "net", "of": "net"})", "$", "two members are named \"of\""},
+      {R"({"kind": "in_order", "of": "net", "my key": 1})", "$[\"my key\"]", "no such member"},
+      {R"({"kind": "in_order", "of": {"kind": "on", "executor": "cpu", "of": {"kind": "x"}}})",
+       "$.of.of.kind", "got \"x\""},
+  };
+  add_values(lines, in_order, "}", "$.of", "expected a node",
+             {"1", "1.5", "true", "null", "[]", "{}", "[\"net\"]", "{\"name\": \"net\"}"});
+  add_values(lines, R"({"kind": )", R"(, "of": "net"})", "$.kind", "expected the name of a kind",
+             {"1", "null", "true", "[]", "{}", "\"In_order\"", "\"in order\"", "\"graph\"",
+              "\"map\"", "\"\xc3\xa9\""});
+  return lines;
+}
+
+std::vector<Line> bad_definitions() {
+  const std::string long_name(129, 'x');
+  std::vector<Line> lines = {
+      {R"({"define": [], "use": "net"})", "$.define", "expected an object, of names and nodes"},
+      {R"({"define": 1, "use": "net"})", "$.define", "got 1"},
+      {R"({"define": {"a": 1}, "use": "net"})", "$.define.a", "expected a node"},
+      {R"({"define": {"net": "other"}, "use": "net"})", "$.define.net",
+       "expected a name that no servable of the registry has"},
+      {R"({"define": {"": "other"}, "use": "net"})", "$.define[\"\"]", "1 to 128 bytes, got 0"},
+      {"{\"define\": {\"" + long_name + "\": \"net\"}, \"use\": \"net\"}", "$.define[\"xxx",
+       "1 to 128 bytes, got 129"},
+      {R"({"define": {"a": "a"}, "use": "a"})", "$.define.a", "does not use itself"},
+      {R"({"define": {"a": "a"}, "use": "net"})", "$.define.a", "does not use itself"},
+      {R"({"define": {"a": "b", "b": {"kind": "in_order", "of": "a"}}, "use": "a"})", "$.define.a",
+       "does not use itself"},
+      {R"({"define": {"a": {"kind": "in_order"}}, "use": "net"})", "$.define.a", "member \"of\""},
+      {R"({"define": {"a": "net", "a": "other"}, "use": "a"})", "$.define",
+       "two members are named \"a\""},
+      {R"({"define": {"a": "net"}, "use": "b"})", "$.use", "there are: a, count, net, other"},
+      {R"({"define": {"a": {"define": {}, "use": "net"}}, "use": "a"})", "$.define.a.define",
+       "no other member"},
+      {R"({"kind": "in_order", "of": {"define": {}, "kind": "in_order", "of": "net"}})",
+       "$.of.define", "no such member"},
+      {R"({"define": {"a": "count"}, "use": "a"})", "$.define.a", "expected rows Tensor -> Tensor"},
+      {R"({"define": {"a": "count"}, "kind": "pipeline", "stages": ["a", "net"]})", "$.stages[1]",
+       "expected rows int -> Tensor"},
+  };
+  return lines;
+}
+
+std::vector<Line> bad_options() {
+  std::vector<Line> lines;
+  const std::string batched = R"({"kind": "batched", "executor": "cpu", "of": "net", )";
+  const std::vector<std::string> no_integers = {"\"many\"", "1.5", "true", "null",   "[]",
+                                                "{}",       "1e3", "-1",   "1e99999"};
+  for (const char* name :
+       {"max_rows", "max_queued_rows", "max_queued_bytes", "max_running", "max_kinds"}) {
+    for (const std::string& value : no_integers) {
+      const bool infinite = value == "1e99999";
+      lines.push_back({batched + R"("options": {")" + name + "\": " + value + "}}",
+                       std::string("$.options.") + name,
+                       infinite ? "not JSON" : "expected an integer"});
+    }
+  }
+  add_values(lines, batched + R"("options": {"max_rows": )", "}}", "$.options.max_rows",
+             "expected an integer from 1 to 1048576, got ",
+             {"0", "1048577", "9223372036854775807", "18446744073709551615", "99999999999999999999",
+              "-9223372036854775808"});
+  for (const char* name : {"caller_runs", "infeasible"}) {
+    add_values(lines, batched + R"("options": {")" + name + "\": ", "}}",
+               std::string("$.options.") + name, "expected one of \"",
+               {"1", "true", "null", "[]", "\"\"", "\"Never\"", "\"sometimes\""});
+  }
+  const std::vector<std::string> no_durations = {
+      "1",      "0",        "null",     "\"\"",      "\"ms\"",   "\"2\"",
+      "\"2m\"", "\"-2ms\"", "\"2 ms\"", "\"2.5ms\"", "\"2ms \"", "\"9223372036854775807s\"",
+      "[]"};
+  add_values(lines, batched + R"("options": {"ageing": )", "}}", "$.options.ageing",
+             "expected a duration such as \"250us\"", no_durations);
+  add_values(lines, batched + R"("policy": {"kind": "size_or_delay", "max_delay": )", "}}",
+             "$.policy.max_delay", "expected a duration", no_durations);
+  add_values(lines, batched + R"("options": {"sizes": )", "}}", "$.options.sizes",
+             "expected a list of 0 to 1024 items", {"1", "\"1\"", "null", "{}"});
+  add_values(lines, batched + R"("options": {"sizes": [1, )", "]}}", "$.options.sizes[1]",
+             "expected an integer from 1 to 1048576", {"0", "null", "\"2\"", "[2]", "2.5", "-3"});
+  add_values(lines, batched + R"("options": )", "}", "$.options", "expected an object",
+             {"1", "null", "[]", "\"fast\"", "true"});
+  lines.push_back({batched + R"("options": {"max_row": 3}})", "$.options.max_row",
+                   "no such member; there are: max_rows, sizes"});
+  lines.push_back({batched + R"("options": {"sizes": [4, 2]}})", "$",
+                   "options.sizes[1]: expected ascending sizes"});
+  lines.push_back({batched + R"("options": {"max_rows": 9, "max_queued_rows": 8}})", "$",
+                   "options.max_queued_rows: expected at least max_rows"});
+  return lines;
+}
+
+std::vector<Line> bad_policies() {
+  const std::string batched = R"({"kind": "batched", "executor": "cpu", "of": "net", "policy": )";
+  std::vector<Line> lines = {
+      {batched + "\"learned_cap\"}", "$.policy",
+       "expected the name of a batch policy, got \"learned_cap\"; there are: {\"kind\": "
+       "\"learned_cap\"}"},
+      {batched + "{}}", "$.policy", "expected a member \"kind\", of a batch policy, got none"},
+      {batched + R"({"kind": "clipper"}})", "$.policy.kind",
+       "got \"clipper\"; there are: learned_cap, preferred_sizes, size_or_delay"},
+      {batched + R"({"kind": 1}})", "$.policy.kind", "expected a kind of a batch policy, got 1"},
+      {batched + R"({"kind": "learned_cap", "max_rows": 3}})", "$.policy.max_rows",
+       "no such member; there are: max_yields, probe_every"},
+      {batched + R"({"kind": "learned_cap", "use": "x"}})", "$.policy.use", "no such member"},
+      {batched + R"({"kind": "learned_cap", "max_yields": 65}})", "$.policy.max_yields",
+       "expected an integer from 0 to 64, got 65"},
+      {batched + R"({"kind": "learned_cap", "probe_every": 4294967296}})", "$.policy.probe_every",
+       "expected an integer from 0 to 4294967295"},
+      {batched + R"({"kind": "preferred_sizes"}})", "$.policy",
+       "expected a member \"sizes\", a list of 1 to 16 items"},
+      {batched + R"({"kind": "preferred_sizes", "sizes": []}})", "$.policy.sizes", "got 0"},
+      {batched + R"({"kind": "preferred_sizes", "sizes": [1,2,3,4,5,6,7,8,9,1,2,3,4,5,6,7,8]}})",
+       "$.policy.sizes", "1 to 16 items, each an integer of at least 1"},
+      {batched + R"({"kind": "preferred_sizes", "sizes": [0]}})", "$.policy.sizes[0]", "got 0"},
+  };
+  add_values(lines, batched, "}", "$.policy", "expected the name of a batch policy or an object",
+             {"1", "null", "true", "[]", "2.5"});
+  return lines;
+}
+
+std::vector<Line> bad_members() {
+  const std::string all = R"({"kind": "everything", "small": 7, )";
+  std::vector<Line> lines = {
+      {R"({"kind": "everything"})", "$", "expected a member \"small\", an integer from 3 to 255"},
+      {R"({"kind": "everything", "small": 2})", "$.small", "got 2"},
+      {R"({"kind": "everything", "small": 256})", "$.small", "from 3 to 255, got 256"},
+      {all + R"("text": "nine bytes"})", "$.text", "a text of at most 8 bytes, got \"nine bytes\""},
+      {all + R"("numbers": [6]})", "$.numbers[0]", "expected an integer from -5 to 5, got 6"},
+      {all + R"("numbers": [1, 2, 3, 4, 5]})", "$.numbers", "expected a list of 1 to 4 items"},
+      {all + R"("inners": [{}, {}, {}]})", "$.inners", "expected a list of 0 to 2 items"},
+      {all + R"("inners": [{}, {"level": 2}]})", "$.inners[1].level", "from -1.0 to 1.0, got 2"},
+      {all + R"("inners": [{}, {"leve": 2}]})", "$.inners[1].leve", "there are: level, names"},
+      {all + R"("inners": [7]})", "$.inners[0]", "expected an object, got 7"},
+      {all + R"("inner": {"names": [1]}})", "$.inner.names[0]", "expected a text"},
+      {all + R"("wait": "2s"})", "$.wait", "of at most 1s, got \"2s\""},
+      {all + R"("children": ["net", "count"]})", "$.children[1]", "expected rows Tensor -> Tensor"},
+      {all + R"("children": {"a": "net"}})", "$.children", "expected a list"},
+      {all + R"("child": "none"})", "$.child", "expected the name of a servable"},
+      {all + R"("policy": {"kind": "none"}})", "$.policy.kind", "a kind of a batch policy"},
+      {all + R"("executor": "none"})", "$.executor", "there are: cpu"},
+  };
+  add_values(lines, all + "\"flag\": ", "}", "$.flag", "expected true or false",
+             {"1", "0", "null", "\"true\"", "[]"});
+  add_values(lines, all + "\"factor\": ", "}", "$.factor", "expected a number from 0.0 to 10.0",
+             {"-0.5", "10.01", "\"1\"", "null", "[1]", "true"});
+  add_values(lines, all + "\"text\": ", "}", "$.text", "expected a text",
+             {"1", "null", "[]", "{}"});
+  add_values(lines, all + "\"mode\": ", "}", "$.mode", "expected one of \"plain\", \"fancy\"",
+             {"1", "\"\"", "\"Plain\"", "null"});
+  const std::string padded = R"({"kind": "padded", "of": "net", "options": )";
+  add_values(lines, padded, "}", "$.options", "expected an object", {"1", "[]", "null"});
+  add_values(lines, padded + "{\"lengths\": [4], ", "}}", "$.options", "",
+             {"\"axis\": 7", "\"axis\": -1", "\"value\": \"x\"", "\"check\": \"none\"",
+              "\"merge\": 1", "\"samples\": []", "\"samples\": \"net\"", "\"output_axis\": 8",
+              "\"tolerance\": 1", "\"tolerance\": {\"absolute\": -1}", "\"length\": [4]",
+              "\"input\": 4", "\"clock\": \"wall\""});
+  lines.push_back({padded + "{\"check\": \"trust\"}}", "$", "expected 1 to 64 lengths, got 0"});
+  lines.push_back({padded + R"({"lengths": [4, 2], "check": "trust"}})", "$", "ascending"});
+  return lines;
+}
+
+std::vector<Line> bad_json() {
+  std::vector<Line> lines = {
+      {"", "$", "not JSON: line 1, column 1"},
+      {"{", "$", "not JSON"},
+      {"nul", "$", "not JSON"},
+      {"{\"kind\": \"in_order\",\n \"of\": }", "$.of", "not JSON: line 2, column 8"},
+      {"{\"kind\": \"in_order\",\n \"of\": {\"use\": \"net\"", "$.of", "not JSON"},
+      {R"({"kind": "pipeline", "stages": ["net", "net" "net"]})", "$.stages[2]", "not JSON"},
+      {R"({"kind": "pipeline", "stages": [1, [2, x]]})", "$.stages[1][1]", "not JSON"},
+      {R"({"use": "net"} {})", "$", "not JSON"},
+      {R"({'use': 'net'})", "$", "not JSON"},
+      {R"({"use": "net",})", "$", "not JSON"},
+      {R"({"use": "net" /* a comment */})", "$", "not JSON"},
+      {"{\"use\": \"net\xff\"}", "$.use", "not JSON"},
+      {"{\"use\": \"n\net\"}", "$.use", "not JSON"},
+      {R"({"use": "\ud800"})", "$.use", "not JSON"},
+      {R"({"use": 01})", "$.use", "not JSON"},
+      {R"({"use": NaN})", "$.use", "not JSON"},
+      {R"({"a": {"b": 1, "b": 2}})", "$.a", "two members are named \"b\""},
+      {std::string(65, '[') + std::string(65, ']'), "$[0][0]", "nested deeper than 64"},
+      {std::string(300'000, '['), "$[0]", "nested deeper than 64"},
+      {"[" + std::string(1 << 20, ' ') + "]", "$", "expected at most 1048576 bytes, got 1048578"},
+  };
+  std::string many = "[0";
+  for (int i = 0; i < 70'000; ++i) many += ",0";
+  lines.push_back({many + "]", "$[65535]", "more than 65536 values"});
+  return lines;
+}
+
+}  // namespace
+
+TEST_CASE("a wrong document is told with its place and what was expected", "[io][graph]") {
+  const Host host;
+  std::size_t seen = 0;
+  for (const auto& lines :
+       {bad_json(), bad_nodes(), bad_definitions(), bad_options(), bad_policies(), bad_members()}) {
+    for (const Line& line : lines) {
+      const auto graph = host.load(line.json);
+      CAPTURE(line.json.substr(0, 300), line.path, line.says);
+      REQUIRE_FALSE(graph.has_value());
+      CHECK((graph.status() == Status::invalid_argument ||
+             graph.status() == Status::failed_precondition));
+      CAPTURE(graph.error().detail);
+      CHECK(graph.error().detail.compare(0, line.path.size(), line.path) == 0);
+      CHECK(graph.error().detail.find(line.says) != std::string::npos);
+      CHECK(graph.error().detail.find(": ") != std::string::npos);
+      CHECK(graph.error().detail.size() < 1000);
+      ++seen;
+    }
+  }
+  CAPTURE(seen);
+  CHECK(seen >= 200);
+}
+
+TEST_CASE("definitions in their places are bounded, however they multiply", "[io][graph]") {
+  const Host host;
+  std::string doubling = R"({"define": {"d0": "net")";
+  std::string deep = doubling;
+  for (int i = 1; i <= 70; ++i) {
+    const std::string here = "d" + std::to_string(i), before = "d" + std::to_string(i - 1);
+    doubling += ", \"" + here + R"(": {"kind": "pipeline", "stages": [")" + before + "\", \"" +
+                before + "\"]}";
+    deep += ", \"" + here + R"(": {"kind": "in_order", "of": ")" + before + "\"}";
+  }
+  const auto many = host.load(doubling + R"(}, "use": "d70"})");
+  REQUIRE_FALSE(many.has_value());
+  has(many.error().detail, "expected at most 1024 nodes with definitions in their places");
+  const auto below = host.load(deep + R"(}, "use": "d70"})");
+  REQUIRE_FALSE(below.has_value());
+  has(below.error().detail, "expected a graph at most 64 nodes deep");
+  CHECK(
+      host.load(R"({"kind": "pipeline", "stages": ["net", "net"]})", {.max_nodes = 3}).has_value());
+  has(host.load(R"({"kind": "pipeline", "stages": ["net", "net"]})", {.max_nodes = 2})
+          .error()
+          .detail,
+      "$: expected at most 2 nodes");
+}
+
+TEST_CASE("limits are the host's to set", "[io][graph]") {
+  const Host host;
+  const std::string good = R"({"kind": "in_order", "of": {"use": "net"}})";
+  CHECK(host.load(good, {.json = {.max_bytes = good.size(), .max_depth = 2, .max_values = 4}})
+            .has_value());
+  CHECK_FALSE(host.load(good, {.json = {.max_bytes = good.size() - 1}}).has_value());
+  CHECK_FALSE(host.load(good, {.json = {.max_depth = 1}}).has_value());
+  CHECK_FALSE(host.load(good, {.json = {.max_values = 3}}).has_value());
+}
+
+// ---- mutations ----------------------------------------------------------------------------------
+
+namespace {
+
+/// Makes right documents wrong, or other right ones.
+class Mutator {
+ public:
+  explicit Mutator(unsigned seed) : random_(seed) {}
+
+  std::size_t below(std::size_t n) { return n == 0 ? 0 : random_() % n; }
+
+  std::string text_of(const std::string& good) {
+    switch (below(8)) {
+      case 0:
+        return good.substr(0, below(good.size()));
+      case 1: {
+        std::string text = good;
+        text[below(text.size())] = static_cast<char>(random_() % 256);
+        return text;
+      }
+      case 2: {
+        std::string text = good;
+        text.insert(below(text.size()), good.substr(below(good.size()), below(20)));
+        return text;
+      }
+      default: {
+        io::Value value = *io::parse_json(good);
+        for (std::size_t n = 1 + below(3); n > 0; --n) mutate(pick(value));
+        return io::to_json(value);
+      }
+    }
+  }
+
+ private:
+  /// A list or an object of the document, or the document.
+  io::Value& pick(io::Value& value) {
+    std::vector<io::Value*> inner;
+    if (auto* list = value.list()) {
+      for (io::Value& item : *list) inner.push_back(&item);
+    } else if (auto* object = value.object()) {
+      for (auto& member : *object) inner.push_back(&member.value);
+    }
+    std::erase_if(
+        inner, [](const io::Value* v) { return v->list() == nullptr && v->object() == nullptr; });
+    if (inner.empty() || below(3) == 0) return value;
+    return pick(*inner[below(inner.size())]);
+  }
+
+  void mutate(io::Value& value) {
+    if (auto* list = value.list(); list != nullptr && !list->empty()) {
+      const std::size_t at = below(list->size());
+      if (below(3) == 0) {
+        list->erase(list->begin() + static_cast<std::ptrdiff_t>(at));
+      } else if (below(3) == 0) {
+        list->push_back((*list)[at]);
+      } else {
+        (*list)[at] = other((*list)[at]);
+      }
+    } else if (auto* object = value.object(); object != nullptr && !object->empty()) {
+      const std::size_t at = below(object->size());
+      switch (below(4)) {
+        case 0:
+          object->erase(object->begin() + static_cast<std::ptrdiff_t>(at));
+          break;
+        case 1:
+          rename((*object)[at].name);
+          break;
+        default:
+          (*object)[at].value = other((*object)[at].value);
+      }
+    } else {
+      value = other(value);
+    }
+  }
+
+  void rename(std::string& name) {
+    if (name.empty() || below(2) == 0) {
+      name += static_cast<char>('a' + below(26));
+    } else {
+      name.erase(below(name.size()), 1);
+    }
+  }
+
+  io::Value other(const io::Value& value) {
+    switch (below(10)) {
+      case 0:
+        return io::Value();
+      case 1:
+        return io::Value(below(2) == 0);
+      case 2:
+        return io::Value(static_cast<std::int64_t>(random_()) - (1LL << 31));
+      case 3:
+        return io::Value(static_cast<double>(random_()) * 1e-3);
+      case 4:
+        return io::Value(INT64_MAX);
+      case 5:
+        return io::Value(names[below(std::size(names))]);
+      case 6:
+        return io::Value(io::Value::List{value, value});
+      case 7: {
+        io::Value wrapped;
+        wrapped.set("of", value);
+        return wrapped;
+      }
+      default: {
+        std::string text = value.text() == nullptr ? "x" : *value.text();
+        rename(text);
+        return io::Value(text);
+      }
+    }
+  }
+
+  static constexpr const char* names[] = {"net", "other",  "count",   "cpu",         "in_order",
+                                          "on",  "padded", "batched", "pipeline",    "slot",
+                                          "a",   "b",      "",        "learned_cap", "1ms"};
+  std::mt19937 random_;
+};
+
+}  // namespace
+
+TEST_CASE("documents that were mutated load, or are told with a place", "[io][graph]") {
+  const Host host;
+  const auto good = good_documents();
+  for (const std::string& document : good) {
+    CAPTURE(document);
+    const auto graph = host.load(document);
+    CAPTURE(graph.has_value() ? "" : graph.error().detail);
+    REQUIRE(graph.has_value());
+  }
+  std::size_t refused = 0;
+  for (unsigned seed = 0; seed < 6000; ++seed) {
+    Mutator mutator(seed);
+    const std::string document = mutator.text_of(good[seed % good.size()]);
+    const support::AllocationCount taken;
+    const auto graph = host.load(document);
+    const std::size_t took = taken.so_far();
+    CAPTURE(seed, document);
+    REQUIRE(took < 20'000);
+    if (graph.has_value()) continue;
+    ++refused;
+    const std::string& detail = graph.error().detail;
+    CAPTURE(detail);
+    const bool placed = detail.size() > 3 && detail[0] == '$' && detail.find(": ") != detail.npos;
+    REQUIRE(placed);
+    REQUIRE(detail.size() < 1000);
+  }
+  CAPTURE(refused);
+  CHECK(refused > 4000);
+}
