@@ -1,6 +1,7 @@
 // A graph from JSON, with a node and a batch policy of the host's own.
 #include <galley/galley.hpp>
 #include <galley/io/graph.hpp>
+#include <galley/io/graph/support.hpp>
 
 #include <chrono>
 #include <cmath>
@@ -14,15 +15,13 @@ namespace {
 /// A node of the host's: `{"kind": "power", "exponent": 2}`.
 struct Power {
   io::Required<double> exponent;
-  std::string name = "power";
 
   static io::Fields<Power> fields() {
     return io::Fields<Power>("Raises numbers.")
-        .add("exponent", &Power::exponent, "To which power.", {.min = 0, .max = 8})
-        .add("name", &Power::name, "What the node is called.");
+        .add("exponent", &Power::exponent, "To which power.", {.min = 0, .max = 8});
   }
   galley::Servable<double, double> make() const {
-    return galley::map(name, [e = *exponent](double x) { return std::pow(x, e); });
+    return galley::map("power", [e = *exponent](double x) { return std::pow(x, e); });
   }
 };
 
@@ -36,20 +35,18 @@ struct Pairs {
   galley::Duration max_wait() const { return patience; }
   galley::BatchDecision decide(const galley::BatchView& view) const {
     if (view.rows >= 2) return galley::BatchDecision::close(2, galley::CloseReason::full);
-    if (view.oldest < patience) return galley::BatchDecision::wait_for(patience - view.oldest);
-    return galley::BatchDecision::close(view.rows, galley::CloseReason::delay);
+    if (view.oldest >= patience) return galley::BatchDecision::close(1, galley::CloseReason::delay);
+    return galley::BatchDecision::wait_for(patience - view.oldest);
   }
 };
 
 constexpr const char* document = R"({
-  "define": {"square": {"kind": "power", "exponent": 2, "name": "square"}},
+  "define": {"square": {"kind": "power", "exponent": 2}},
   "kind": "pipeline",
-  "stages": [
-    "half",
-    {"kind": "batched", "executor": "cpu", "of": "square",
-     "options": {"max_rows": 16}, "policy": {"kind": "pairs", "patience": "500us"}},
-    "show"
-  ]
+  "stages": ["half",
+             {"kind": "batched", "executor": "cpu", "of": "square", "options": {"max_rows": 16},
+              "policy": {"kind": "pairs", "patience": "500us"}},
+             "show"]
 })";
 
 }  // namespace
@@ -67,7 +64,6 @@ int main() {
   if (!graph.has_value()) return std::printf("%s\n", to_string(graph.error()).c_str()), 1;
   std::printf("%s: %s\n", graph->name().c_str(), graph->serve(6)->c_str());
 
-  // Printed and loaded again it is the same.
   const std::string printed = galley::print_graph(*graph);
   const auto again = galley::load_graph<double, std::string>(printed, registry);
   std::printf("%s\n", again->serve(6) == graph->serve(6) ? "the same again" : "another graph");
@@ -79,6 +75,6 @@ int main() {
 }
 
 // prints:
-// half | batched(square) | show: <9.000000>
+// half | batched(power) | show: <9.000000>
 // the same again
 // $.stages[1].exponent: expected a number from 0.0 to 8.0, got 9

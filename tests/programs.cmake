@@ -74,6 +74,27 @@ if(NOT GALLEY_CORE_ONLY)
     galley_test_program(galley_io_tests galley io)
     target_link_libraries(galley_io_tests PRIVATE nlohmann_json::nlohmann_json)
     galley_test_cases(galley_io_tests)
+
+    # What fuzzing has found, and what it begins with, as a test.
+    add_executable(galley_graph_corpus fuzz/graph_fuzz.cpp)
+    target_link_libraries(galley_graph_corpus PRIVATE galley)
+    target_include_directories(galley_graph_corpus PRIVATE ${CMAKE_CURRENT_SOURCE_DIR})
+    galley_own_target(galley_graph_corpus)
+    add_test(NAME "fuzz: graphs of the corpus load, or are told with a place"
+             COMMAND galley_graph_corpus ${CMAKE_CURRENT_SOURCE_DIR}/fuzz/graph_corpus)
+    set_tests_properties("fuzz: graphs of the corpus load, or are told with a place"
+                         PROPERTIES LABELS unit TIMEOUT 300)
+
+    # The fuzzer, with the sources that it is to see into: graph_fuzz <copy of the corpus>
+    if(GALLEY_FUZZ)
+      file(GLOB_RECURSE io_sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/src/io/*.cpp)
+      add_executable(graph_fuzz fuzz/graph_fuzz.cpp ${io_sources})
+      target_compile_definitions(graph_fuzz PRIVATE GALLEY_LIBFUZZER)
+      target_compile_options(graph_fuzz PRIVATE -fsanitize=fuzzer,address,undefined)
+      target_link_options(graph_fuzz PRIVATE -fsanitize=fuzzer,address,undefined)
+      target_link_libraries(graph_fuzz PRIVATE galley_core nlohmann_json::nlohmann_json)
+      target_include_directories(graph_fuzz PRIVATE ${CMAKE_CURRENT_SOURCE_DIR} ${PROJECT_SOURCE_DIR})
+    endif()
   endif()
   if(GALLEY_WITH_LEARN)
     galley_test_program(galley_learn_tests galley learn)

@@ -20,7 +20,7 @@ BEGIN {
   door["torch.hpp"] = "core policy compose torch"
   door["learn.hpp"] = "core policy compose learn"
   door["io.hpp"] = "io"
-  kinds = "laws contract soak load compile_fail consumer support checks docs"
+  kinds = "laws contract soak load fuzz compile_fail consumer support checks docs"
 }
 
 function has(list, word) { return index(" " list " ", " " word " ") > 0 }

@@ -1,7 +1,9 @@
 // Graphs printed as documents, their schema, and JSON as data.
+#include <galley/compose/batched.hpp>
 #include <galley/compose/in_order.hpp>
 #include <galley/compose/on.hpp>
 #include <galley/compose/pipeline.hpp>
+#include <galley/policy/batch/any.hpp>
 
 #include <support/has.hpp>
 
@@ -107,7 +109,7 @@ TEST_CASE("the schema says what there is, with bounds, defaults and docs", "[io]
     }
     return *here;
   };
-  const auto node = at({"$defs", "node batched", "properties"});
+  const auto node = at({"$defs", "node.batched", "properties"});
   CHECK(*node.find("options")->find("properties")->find("max_rows") == *io::parse_json(R"(
       {"type": "integer", "minimum": 1, "maximum": 1048576,
        "description": "The most rows a batch may have.", "default": 64})"));
@@ -117,11 +119,11 @@ TEST_CASE("the schema says what there is, with bounds, defaults and docs", "[io]
        "default": "when_idle"})"));
   CHECK(*node.find("executor") ==
         *io::parse_json(R"({"anyOf": [{"enum": ["cpu"]}], "description": "Where batches run."})"));
-  CHECK(at({"$defs", "node batched", "required"}) ==
+  CHECK(at({"$defs", "node.batched", "required"}) ==
         *io::parse_json(R"(["kind", "executor", "of"])"));
   CHECK(node.find("policy")->find("anyOf")->list()->size() == 3);
-  CHECK(at({"$defs", "node everything", "properties", "wait", "default"}) == io::Value("2ms"));
-  CHECK(at({"$defs", "node everything", "properties", "numbers"}) == *io::parse_json(R"(
+  CHECK(at({"$defs", "node.everything", "properties", "wait", "default"}) == io::Value("2ms"));
+  CHECK(at({"$defs", "node.everything", "properties", "numbers"}) == *io::parse_json(R"(
       {"type": "array", "items": {"type": "integer", "minimum": -5, "maximum": 5},
        "minItems": 1, "maxItems": 4, "description": "Numbers.", "default": [1, 2]})"));
 }

@@ -1,6 +1,7 @@
 // Graphs as data: what documents say, and what of them is refused.
 #include <galley/core/signature.hpp>
 #include <galley/io/graph.hpp>
+#include <galley/io/graph/support.hpp>
 #include <galley/testing/manual_executor.hpp>
 
 #include <support/has.hpp>
@@ -212,6 +213,25 @@ TEST_CASE("options and policies are those of the document", "[io][graph]") {
   CHECK(preferred->max_wait() == 1s);
 }
 
+TEST_CASE("a part with a member that must be given must be given itself", "[io][graph]") {
+  struct Outer {
+    Switch::Arm arm;
+    std::optional<Switch::Arm> other;
+    static io::Fields<Outer> fields() {
+      return io::Fields<Outer>("An arm.")
+          .add("arm", &Outer::arm, "One.")
+          .add("other", &Outer::other, "Another.");
+    }
+    Servable<int, int> make() const { return *arm.to; }
+  };
+  Host host;
+  host.registry.add_kind<Outer>("outer");
+  CHECK(host.error(R"({"kind": "outer"})") ==
+        "invalid_argument: $: expected a member \"arm\", an object, got none");
+  CHECK(host.load(R"({"kind": "outer", "arm": {"to": "twice"}})")->serve(2) == Result<int>(4));
+  has(host.error(R"({"kind": "outer", "arm": {"to": "twice"}, "other": {}})"), "$.other: expected");
+}
+
 TEST_CASE("a definition is built once, where somebody names it", "[io][graph]") {
   Host host;
   int built = 0;
@@ -284,7 +304,8 @@ TEST_CASE("a host's kinds have children, rules and lists of both", "[io][graph]"
   has(host.error(R"({"kind": "switch", "arms": [{"to": "next"}, {"to": "size"}]})"),
       "$.arms[1].to: expected rows int -> int, got \"size\"");
   has(host.error(R"({"kind": "apply", "rule": "positive"})"),
-      "$.rule: expected the name of a std::function<int(int)>, got \"positive\"; there are: negate, {\"kind\": "
+      "$.rule: expected the name of a std::function<int(int)>, got \"positive\"; there are: "
+      "negate, {\"kind\": "
       "\"times\"}");
 }
 
@@ -362,7 +383,8 @@ TEST_CASE("padding is told from JSON, for tensors and for named ones", "[io][gra
   CHECK(masked->serve(row)->shape() == galley::Shape(4));
   has(load("plain", "").error().detail, "options.samples: expected rows to check on");
   has(load("plain", R"(, "samples": "none")").error().detail,
-      "$.options.samples: expected the name of a batch of tensors, got \"none\"; there are: samples");
+      "$.options.samples: expected the name of a batch of tensors, got \"none\"; there are: "
+      "samples");
 }
 
 TEST_CASE("a slot's publisher goes to whom the document names", "[io][graph]") {

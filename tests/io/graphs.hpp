@@ -4,6 +4,7 @@
 #include <galley/compose/map.hpp>
 #include <galley/core/tensor_rows.hpp>
 #include <galley/io/graph.hpp>
+#include <galley/policy/batch/any.hpp>
 #include <galley/testing/manual_executor.hpp>
 
 #include <cstdint>

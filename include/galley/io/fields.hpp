@@ -102,9 +102,17 @@ template <class T>
 concept HasChoices = std::is_enum_v<T> && requires { Described<T>::choices(); };
 
 template <class T>
-inline constexpr bool is_required = false;
+inline constexpr bool is_required = HasFields<T>;  // where a member of its own is
 template <class T>
 inline constexpr bool is_required<Required<T>> = true;
+
+inline bool has_required(const Schema& schema) {
+  if (schema.type != Schema::Type::object) return true;
+  for (const Field& field : schema.fields) {
+    if (field.required) return true;
+  }
+  return false;
+}
 }  // namespace detail
 
 /// The fields of a struct, by its own word or another's.
@@ -126,10 +134,13 @@ Fields<T>&& Fields<T>::add(std::string name, M Base::*member, std::string doc,
                            const Limits& limits) && {
   Field field{.name = name,
               .schema = Codec<M>::schema(),
-              .required = detail::is_required<M>,
+              .required = false,
               .otherwise = {},
               .doc = std::move(doc)};
   limit(field.schema, limits);
+  if constexpr (detail::is_required<M>) {
+    field.required = detail::has_required(field.schema) || !detail::HasFields<M>;
+  }
   if (!field.required) field.otherwise = Codec<M>::write(T{}.*member);
   schema_.fields.push_back(std::move(field));
   members_.push_back({.name = std::move(name),
@@ -316,7 +327,9 @@ struct Codec<Required<T>> {
     GALLEY_TRY(T value, Codec<T>::read(reader));
     return Required<T>(std::move(value));
   }
-  static std::optional<Value> write(const Required<T>& from) { return Codec<T>::write(*from); }
+  static std::optional<Value> write(const Required<T>& from) {
+    return from.has_value() ? Codec<T>::write(*from) : std::nullopt;
+  }
 };
 
 template <class In, class Out>

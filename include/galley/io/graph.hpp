@@ -2,7 +2,6 @@
 #pragma once
 
 #include <galley/core/servable.hpp>
-#include <galley/io/graph/support.hpp>
 #include <galley/io/reader.hpp>
 #include <galley/io/registry.hpp>
 #include <galley/io/schema.hpp>
@@ -23,7 +22,7 @@ namespace galley::inline v1 {
 //                       "policy": {"kind": "size_or_delay", "max_delay": "1ms"}}},
 //    "kind": "pipeline", "stages": ["decode", "net", "best_class"]}
 //
-// The document is a node. A node is `{"kind": ..., ...}`, or the name of a servable: of one that
+// The document is a node; `define` and `"$schema"`, for editors, are the outermost's only. A node is `{"kind": ..., ...}`, or the name of a servable: of one that
 // `define` gives, or else of one in the registry; `"net"` is short for `{"use": "net"}`. Whoever
 // names a definition shares it: it is built once, and only where somebody names it. What holds for
 // nodes holds for policies, executors and functions too: a text names what the host registered, an

@@ -1,6 +1,7 @@
 // Reader: a value of a graph's document while the graph is being built of it.
 #pragma once
 
+#include <galley/core/assert.hpp>
 #include <galley/core/result.hpp>
 #include <galley/core/servable.hpp>
 #include <galley/io/schema.hpp>
@@ -49,9 +50,16 @@ class Required {
   Required() = default;
   Required(T value) : value_(std::move(value)) {}  // NOLINT: stands for the value
 
-  const T& operator*() const& { return *value_; }
-  T&& operator*() && { return *std::move(value_); }
-  const T* operator->() const { return &*value_; }
+  bool has_value() const noexcept { return value_.has_value(); }
+  const T& operator*() const& noexcept {
+    GALLEY_ASSERT(value_.has_value());
+    return *value_;
+  }
+  T&& operator*() && noexcept {
+    GALLEY_ASSERT(value_.has_value());
+    return *std::move(value_);
+  }
+  const T* operator->() const noexcept { return &**this; }
 
  private:
   std::optional<T> value_;

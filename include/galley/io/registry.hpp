@@ -10,13 +10,11 @@
 #include <galley/io/reader.hpp>
 #include <galley/io/schema.hpp>
 
-#include <compare>
 #include <concepts>
 #include <functional>
 #include <map>
 #include <memory>
 #include <optional>
-#include <set>
 #include <string>
 #include <type_traits>
 #include <utility>
@@ -150,7 +148,7 @@ class Registry {
   // ---- row types ----
 
   /// All that galley has, for nodes that take In and give Out; and pipelines from In to Out whose
-  /// stages meet at In, at Out or at one of Mids.
+  /// stages meet at In, at Out or at one of Mids. Include <galley/io/graph/support.hpp>.
   template <class In, class Out, class... Mids>
   Registry& support() {
     if (add_support(io::row_types<In, Out>())) {

@@ -14,8 +14,12 @@
 #include <vector>
 
 namespace galley::inline v1 {
+class AnyBatchPolicy;
 class Clock;
 class Executor;
+class Tensor;
+template <class T>
+class Rows;
 }  // namespace galley::inline v1
 
 namespace galley::inline v1::io {
@@ -61,13 +65,18 @@ template <>
 inline constexpr std::string_view family_name<Executor> = "executor";
 template <>
 inline constexpr std::string_view family_name<Clock> = "clock";
+template <>
+inline constexpr std::string_view family_name<AnyBatchPolicy> = "batch policy";
+template <>
+inline constexpr std::string_view family_name<Rows<Tensor>> = "batch of tensors";
 
 template <class T>
 Family family() {
   return {type_id<T>(), family_name<T>};
 }
 
-/// Bounds of a field; those of numbers are of the elements where the field is a list.
+/// Bounds of a field: of numbers, of durations in nanoseconds, of their number where the field is a
+/// list, of bytes where it is a text. Of a list, `min` and `max` are those of the elements.
 struct Limits {
   std::optional<double> min = {};
   std::optional<double> max = {};
@@ -92,8 +101,13 @@ struct Schema {
     named,     ///< A thing of one of `families`: its name, or an object that says how to make one.
   };
 
-  Schema() = default;
-  explicit Schema(Type what) : type(what) {}
+  Schema();
+  explicit Schema(Type what);
+  Schema(const Schema&);
+  Schema(Schema&&) noexcept;
+  Schema& operator=(const Schema&);
+  Schema& operator=(Schema&&) noexcept;
+  ~Schema();
 
   Type type = Type::object;
   std::int64_t least = std::numeric_limits<std::int64_t>::min();  ///< Of integers and durations.
@@ -123,6 +137,15 @@ struct Field {
   std::optional<Value> otherwise;
   std::string doc;
 };
+
+// Here, where a field is a complete type.
+inline Schema::Schema() = default;
+inline Schema::Schema(Type what) : type(what) {}
+inline Schema::Schema(const Schema&) = default;
+inline Schema::Schema(Schema&&) noexcept = default;
+inline Schema& Schema::operator=(const Schema&) = default;
+inline Schema& Schema::operator=(Schema&&) noexcept = default;
+inline Schema::~Schema() = default;
 
 /// Narrows the bounds of a schema, or of its elements.
 void limit(Schema& schema, const Limits& limits);

@@ -24,21 +24,20 @@ class Value {
   using List = std::vector<Value>;
   using Object = std::vector<Member>;
 
-  Value() = default;
+  Value();
+  Value(const Value&);
+  Value(Value&&) noexcept;
+  Value& operator=(const Value&);
+  Value& operator=(Value&&) noexcept;
+  ~Value();
   template <std::integral T>
     requires(std::same_as<T, bool> || std::is_signed_v<T> || sizeof(T) < sizeof(std::int64_t))
-  Value(T value) {  // NOLINT: values are written as they are read
-    if constexpr (std::same_as<T, bool>) {
-      data_ = value;
-    } else {
-      data_ = static_cast<std::int64_t>(value);
-    }
-  }
-  Value(double value) : data_(value) {}                    // NOLINT
-  Value(std::string value) : data_(std::move(value)) {}    // NOLINT
-  Value(const char* value) : data_(std::string(value)) {}  // NOLINT: not a bool
-  Value(List value) : data_(std::move(value)) {}           // NOLINT
-  Value(Object value) : data_(std::move(value)) {}         // NOLINT
+  Value(T value);            // NOLINT: values are written as they are read
+  Value(double value);       // NOLINT
+  Value(std::string value);  // NOLINT
+  Value(const char* value);  // NOLINT: a text, not a bool
+  Value(List value);         // NOLINT
+  Value(Object value);       // NOLINT
 
   Type type() const noexcept { return static_cast<Type>(data_.index()); }
   /// What it holds, or null where it is of another type.
@@ -119,6 +118,28 @@ std::string summary(const Value& value);
 std::string list_names(const std::vector<std::string>& names);
 
 // ---- implementation ----------------------------------------------------------------------------
+
+// Here, where a member of an object is a complete type.
+inline Value::Value() = default;
+inline Value::Value(const Value&) = default;
+inline Value::Value(Value&&) noexcept = default;
+inline Value& Value::operator=(const Value&) = default;
+inline Value& Value::operator=(Value&&) noexcept = default;
+inline Value::~Value() = default;
+template <std::integral T>
+  requires(std::same_as<T, bool> || std::is_signed_v<T> || sizeof(T) < sizeof(std::int64_t))
+Value::Value(T value) {
+  if constexpr (std::same_as<T, bool>) {
+    data_ = value;
+  } else {
+    data_ = static_cast<std::int64_t>(value);
+  }
+}
+inline Value::Value(double value) : data_(value) {}
+inline Value::Value(std::string value) : data_(std::move(value)) {}
+inline Value::Value(const char* value) : data_(std::string(value)) {}
+inline Value::Value(List value) : data_(std::move(value)) {}
+inline Value::Value(Object value) : data_(std::move(value)) {}
 
 inline bool operator==(const Value& a, const Value& b) {
   return a.data_ == b.data_;

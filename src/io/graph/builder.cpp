@@ -181,8 +181,10 @@ Result<void> GraphBuilder::finish(const Value& node, const Schema& schema, const
   if (made.node->error.has_value()) {
     return within(path.to_text(), within(made.node->name, *made.node->error));
   }
-  if (count_slots(schema) == 0) made.signature = made.node->table->describe(*made.node).signature;
-  if (schema.inputs_from.empty() && schema.outputs_from.empty()) return {};
+  if (schema.inputs_from.empty() && schema.outputs_from.empty()) {
+    made.signature = made.node->table->describe(*made.node).signature;
+    return {};
+  }
   Signature signature;
   GALLEY_TRY(signature.inputs, specs_of(node, schema.inputs_from, path, &Signature::inputs));
   GALLEY_TRY(signature.outputs, specs_of(node, schema.outputs_from, path, &Signature::outputs));

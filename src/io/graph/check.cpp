@@ -68,7 +68,7 @@ Result<void> DocumentCheck::run(const Value& document) {
     GALLEY_TRY(note_definitions(*define, define_path));
     for (const auto& member : *define->object()) GALLEY_TRY(check_definition(member.name, 1));
   }
-  GALLEY_TRY(check_node(document, root, 1, {"define"}));
+  GALLEY_TRY(check_node(document, root, 1, {"define", "$schema"}));
   return {};
 }
 
@@ -160,9 +160,10 @@ Result<Extent> DocumentCheck::check_kind(const Value& node, const Path& path, st
                       " nodes deep, got a deeper one");
   }
   const Schema& schema = at->second.schema;
-  GALLEY_TRY(const Extent below, also.size() == 0
-                                     ? check_fields(node, schema, path, depth, {"kind"})
-                                     : check_fields(node, schema, path, depth, {"kind", "define"}));
+  GALLEY_TRY(const Extent below,
+             also.size() == 0
+                 ? check_fields(node, schema, path, depth, {"kind"})
+                 : check_fields(node, schema, path, depth, {"kind", "define", "$schema"}));
   return sum({1, below.depth + 1}, {below.nodes, 0}, path);
 }
 

@@ -12,9 +12,28 @@ namespace io::detail {
 
 namespace {
 
+/// A definition's name as a part of a JSON pointer in a URI.
+std::string pointer(const std::string& name) {
+  constexpr const char* digits = "0123456789ABCDEF";
+  std::string all;
+  for (const char c : name) {
+    const auto byte = static_cast<unsigned char>(c);
+    const bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+                       c == '_' || c == '-' || c == '.';
+    if (plain) {
+      all += c;
+    } else if (c == '~' || c == '/') {
+      all += c == '~' ? "~0" : "~1";
+    } else {
+      all += {'%', digits[byte >> 4U], digits[byte & 15U]};
+    }
+  }
+  return all;
+}
+
 Value reference(const std::string& name) {
   Value value;
-  value.set("$ref", Value("#/$defs/" + name));
+  value.set("$ref", Value("#/$defs/" + pointer(name)));
   return value;
 }
 
@@ -68,8 +87,8 @@ class SchemaWriter {
     Value::List any_node{of_type("string"), reference("use")};
     definitions.set("use", use(false));
     for (const auto& [name, kind] : registry_.kinds) {
-      definitions.set("node " + name, node(name, kind, false));
-      any_node.push_back(reference("node " + name));
+      definitions.set("node." + name, node(name, kind, false));
+      any_node.push_back(reference("node." + name));
     }
     Value any;
     any.set("oneOf", Value(std::move(any_node)));
@@ -88,14 +107,16 @@ class SchemaWriter {
   static Value use(bool outermost) {
     Value members;
     members.set("use", of_type("string"));
-    if (outermost) members.set("define", define());
+    if (outermost) add_outermost(members);
     return object(std::move(members), {"use"}, "A servable by its name.");
   }
 
-  static Value define() {
-    Value value = of_type("object");
-    value.set("additionalProperties", reference("node"));
-    return value;
+  /// What only the outermost node may have.
+  static void add_outermost(Value& members) {
+    Value define = of_type("object");
+    define.set("additionalProperties", reference("node"));
+    members.set("define", std::move(define));
+    members.set("$schema", of_type("string"));
   }
 
   static Value object(Value members, const std::vector<std::string>& required,
@@ -111,7 +132,7 @@ class SchemaWriter {
   Value node(const std::string& name, const NodeKind& kind, bool outermost) const {
     Value members;
     members.set("kind", constant(name));
-    if (outermost) members.set("define", define());
+    if (outermost) add_outermost(members);
     return fields(kind.schema, std::move(members), {"kind"});
   }
 

@@ -9,14 +9,12 @@
 #include <galley/policy/batch/size_or_delay.hpp>
 
 #include <cstddef>
-#include <string_view>
+#include <span>
+#include <string>
 #include <utility>
 #include <vector>
 
 namespace galley::inline v1::io {
-
-template <>
-inline constexpr std::string_view family_name<AnyBatchPolicy> = "batch policy";
 
 template <>
 struct Described<CallerRuns> {

@@ -4,14 +4,11 @@
 #include <galley/compose/padded.hpp>
 #include <galley/io/fields.hpp>
 
-#include <string_view>
+#include <string>
 #include <utility>
 #include <vector>
 
 namespace galley::inline v1::io {
-
-template <>
-inline constexpr std::string_view family_name<Rows<Tensor>> = "batch of tensors";
 
 template <>
 struct Described<Padding::Check> {

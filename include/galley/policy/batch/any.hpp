@@ -21,8 +21,8 @@ namespace galley::inline v1 {
 class AnyBatchPolicy {
  public:
   AnyBatchPolicy() : AnyBatchPolicy(LearnedCap()) {}
-  template <BatchPolicy P>
-    requires(!std::same_as<P, AnyBatchPolicy>)
+  template <class P>
+    requires(!std::same_as<P, AnyBatchPolicy> && BatchPolicy<P>)
   AnyBatchPolicy(P policy)  // NOLINT: stands for the policy
       : policy_(std::make_shared<const P>(std::move(policy))), table_(&table_of<P>) {}
 
