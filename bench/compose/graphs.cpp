@@ -68,11 +68,9 @@ bool near(const galley::Tensor& a, const galley::Tensor& b) {
 }  // namespace
 
 void graph_cases(Report& report) {
-  const auto scores = galley::Scores::logits;
-  const Model members = galley::ensemble(galley::SoftVote{scores},
-                                         {mlp(report, "a"), mlp(report, "b"), mlp(report, "c")});
-  const Model cascade =
-      galley::cascade({mlp(report, "small"), members}, galley::confident(0.1, scores));
+  const Model members =
+      galley::ensemble(galley::SoftVote{}, {mlp(report, "a"), mlp(report, "b"), mlp(report, "c")});
+  const Model cascade = galley::cascade({mlp(report, "small"), members}, galley::confident(0.1));
   const auto rule = [](const galley::Tensor& row) -> std::size_t {
     return (*row.span<float>())[0] > 0 ? 0 : 1;
   };

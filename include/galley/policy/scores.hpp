@@ -14,15 +14,21 @@
 #include <ranges>
 #include <span>
 #include <string>
+#include <string_view>
 #include <utility>
 
 namespace galley::inline v1 {
 
 /// What the numbers are.
 enum class Scores : std::uint8_t {
-  probabilities,  ///< Not negative, 1 together.
   logits,         ///< What a softmax makes probabilities of.
+  probabilities,  ///< Not negative, 1 together.
 };
+
+/// The enumerator's own name.
+constexpr std::string_view to_string(Scores scores) noexcept {
+  return scores == Scores::logits ? "logits" : "probabilities";
+}
 
 /// The two highest of a row's scores, as probabilities; the second is 0 of a single score.
 struct TopScores {

@@ -84,5 +84,6 @@ TEST_CASE("scores of another kind are refused by name", "[accept]") {
   CHECK(said.status() == Status::invalid_argument);
   CHECK(said.error().detail == "scores: expected float32 or float64, got int64");
   CHECK_FALSE(margin(0.9)(integers).has_value());
-  CHECK(*confident(0.9)(std::array{0.05, 0.95}));
+  CHECK(*confident(0.9)(std::array{1.0, 4.0}));
+  CHECK_FALSE(*confident(0.97)(std::array{1.0, 4.0}));
 }

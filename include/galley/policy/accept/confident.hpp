@@ -15,7 +15,7 @@ namespace galley::inline v1 {
 ///         for Detecting Misclassified and Out-of-Distribution Examples, ICLR 2017
 struct Confident {
   double threshold = 0.9;
-  Scores scores = Scores::probabilities;
+  Scores scores = Scores::logits;
 
   template <class Row>
   Result<bool> operator()(const Row& row) const
@@ -27,7 +27,7 @@ struct Confident {
 };
 
 /// The same, as it reads in a cascade: `cascade({small, large}, confident(0.9))`.
-constexpr Confident confident(double threshold, Scores scores = Scores::probabilities) {
+constexpr Confident confident(double threshold, Scores scores = Scores::logits) {
   return {threshold, scores};
 }
 

@@ -14,7 +14,7 @@ namespace galley::inline v1 {
 ///         Extraction, IDA 2001: the margin as a measure of certainty
 struct Margin {
   double threshold = 0.5;
-  Scores scores = Scores::probabilities;
+  Scores scores = Scores::logits;
 
   template <class Row>
   Result<bool> operator()(const Row& row) const
@@ -26,7 +26,7 @@ struct Margin {
 };
 
 /// The same, as it reads in a cascade: `cascade({small, large}, margin(0.5))`.
-constexpr Margin margin(double threshold, Scores scores = Scores::probabilities) {
+constexpr Margin margin(double threshold, Scores scores = Scores::logits) {
   return {threshold, scores};
 }
 

@@ -3,7 +3,7 @@
 
 #include <galley/policy/combine.hpp>
 #include <galley/policy/combine/numbers.hpp>
-#include <galley/policy/combine/scores.hpp>
+#include <galley/policy/combine/softmax.hpp>
 
 #include <cmath>
 #include <concepts>

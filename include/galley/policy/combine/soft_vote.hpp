@@ -4,7 +4,7 @@
 #include <galley/policy/combine.hpp>
 #include <galley/policy/combine/mean.hpp>
 #include <galley/policy/combine/numbers.hpp>
-#include <galley/policy/combine/scores.hpp>
+#include <galley/policy/combine/softmax.hpp>
 
 #include <algorithm>
 #include <array>

@@ -1,24 +1,16 @@
-// Scores: what a classifier's numbers are, and softmax.
+// Softmax, for combiners of scores.
 #pragma once
+
+#include <galley/policy/scores.hpp>
 
 #include <algorithm>
 #include <array>
 #include <cmath>
 #include <cstddef>
-#include <cstdint>
 #include <limits>
 #include <span>
-#include <string_view>
 
 namespace galley::inline v1 {
-
-/// What a member's numbers are: softmax of logits gives probabilities.
-enum class Scores : std::uint8_t { logits, probabilities };
-
-/// The enumerator's own name.
-constexpr std::string_view to_string(Scores scores) noexcept {
-  return scores == Scores::logits ? "logits" : "probabilities";
-}
 
 namespace detail {
 
