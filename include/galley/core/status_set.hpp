@@ -24,6 +24,11 @@ class StatusSet {
   constexpr bool contains(Status status) const noexcept { return (bits_ & bit(status)) != 0; }
   constexpr bool empty() const noexcept { return bits_ == 0; }
 
+  /// Those of either.
+  friend constexpr StatusSet operator|(StatusSet a, StatusSet b) noexcept {
+    a.bits_ |= b.bits_;
+    return a;
+  }
   friend constexpr bool operator==(StatusSet, StatusSet) = default;
 
  private:

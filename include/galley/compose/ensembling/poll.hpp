@@ -259,7 +259,7 @@ struct EnsembleNode<In, Mid, C, Mode>::Poll {
   std::atomic<bool> closed{false};
   std::atomic<std::size_t> left;      // members that have not answered
   std::atomic<std::size_t> users{1};  // whoever made it, lanes, members asked, the limit
-  Event over{Event::Kept::by_caller};
+  Event over{Event::Kept::by_setting};
   BatchCompletion<Out> done;
 };
 
