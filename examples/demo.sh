@@ -1,15 +1,28 @@
 #!/bin/sh
-# Installs what is missing, builds, trains a small network on real digits, saves it as TorchScript and
-# serves held-out images with it. Idempotent. Arguments go to CMake, as with tests/run.sh.
+# Installs what is missing, builds, trains small networks on real digits, saves them as TorchScript and
+# serves held-out images with them: one in a pipeline, then four behind the graph of
+# examples/data/digits_graph.json. Idempotent. Arguments go to CMake, as with tests/run.sh.
 set -eu
 cd "$(dirname "$0")/.."
 . cmake/setup.sh
-setup "$@"
-cmake --build build/release -j "$JOBS" --target example_train_digits example_demo
-model=build/digits.pt
-if [ ! -e "$model" ] || [ build/release/examples/train_digits -nt "$model" ] ||
-  [ examples/data/digits.csv -nt "$model" ]; then
-  say "training $model"
-  build/release/examples/train_digits "$model"
-fi
-exec build/release/examples/demo "$model"
+setup nlohmann-json3-dev "$@"
+cmake --build build/release -j "$JOBS" --target example_train_digits example_demo example_digits_graph
+
+# train <file> <argument...>: unless the file is there, and newer than what makes it.
+train() {
+  file=$1
+  shift
+  if [ ! -e "$file" ] || [ build/release/examples/train_digits -nt "$file" ] ||
+    [ examples/data/digits.csv -nt "$file" ]; then
+    say "training $file"
+    build/release/examples/train_digits "$@" | tail -n 2
+  fi
+}
+train build/digits.pt build/digits.pt
+train build/digits_2.pt build/digits_2.pt 2
+train build/digits_3.pt build/digits_3.pt 3
+train build/digits_small.pt --small build/digits_small.pt
+
+build/release/examples/demo build/digits.pt
+exec build/release/examples/digits_graph build/digits_small.pt build/digits.pt build/digits_2.pt \
+  build/digits_3.pt

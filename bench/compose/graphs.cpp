@@ -77,7 +77,8 @@ void graph_cases(Report& report) {
   const Model graph =
       galley::guard(galley::finite(), galley::route(rule, {cascade, mlp(report, "other")}));
   const Rows rows = thousand_rows();
-  const std::vector<galley::Tensor> singles(rows.begin(), rows.end());
+  std::vector<galley::Tensor> singles;
+  for (std::size_t i = 0; i < rows.size(); ++i) singles.push_back(rows[i]);
   const galley::Outcomes<galley::Tensor> wanted = graph.serve_rows(rows);
   std::size_t refused = 0;
   for (std::size_t i = 0; i < singles.size(); ++i) {
