@@ -135,7 +135,8 @@ TEST_CASE("calls with the wrong rows or another number of values are refused", "
         Error(Status::internal,
               "model: asked with 2 values for 1 rows, expected one for each of some rows of the 3, "
               "ascending"));
-  CHECK(found[3].size() == 1);
+  CHECK(found[2].size() == 1);
+  CHECK(found[3].size() == 3);
   CHECK(found[3][0].status() == Status::internal);
   CHECK(found[4].empty());
   CHECK(log->batches.empty());
@@ -244,6 +245,20 @@ TEST_CASE("logic_batch looks like its neighbours", "[logic]") {
       logic_batch<int>("l", second_opinion, negated(),
                        Servable<int, int>::broken("b", Error(Status::not_found, "no")));
   CHECK(broken.check().error() == Error(Status::not_found, "l: b: no"));
+}
+
+TEST_CASE("later outcomes for other rows than some of the batch's make all internal", "[logic]") {
+  const std::vector<RowIndex> two{0, 1}, twice{1, 1}, beyond{2}, back{1, 0};
+  for (const auto& rows : {two, twice, beyond, back}) {
+    const std::size_t count = rows == two ? 1 : rows.size();
+    Rows<int> later;
+    for (std::size_t i = 0; i < count; ++i) later.push_back(7);
+    const Outcomes<int> all =
+        with_later(Outcomes<int>(Rows<int>{1, 2}), rows, Outcomes<int>(std::move(later)));
+    REQUIRE(all.size() == 2);
+    CHECK(all[0].status() == Status::internal);
+    CHECK(all[1].status() == Status::internal);
+  }
 }
 
 TEST_CASE("later outcomes take the place of the first, whatever failed", "[logic]") {

@@ -71,9 +71,8 @@ class ExpandNode {
     void go_on() {
       const FrameRef keep(frame);
       while (run.split()) {
-        asked.emplace(run.context(), run.rows());
         turns.store(2, std::memory_order_relaxed);
-        ask();
+        ask(asked.emplace(run.context(), run.rows()).view());
         if (!is_last()) return;
       }
       BatchCompletion<Out> owed = std::move(done);
@@ -82,7 +81,7 @@ class ExpandNode {
       owed(std::move(outcomes));
     }
 
-    void ask() {
+    void ask(const BatchContext& context) {
       BatchCompletion<Found> owed(
           run.items().size(),
           [this](Outcomes<Found> found) {
@@ -91,9 +90,9 @@ class ExpandNode {
           },
           NoExceptions());
       if (run.is_all()) {
-        node.inner_.submit_batch(std::move(run.items()), asked->view(), frame, std::move(owed));
+        node.inner_.submit_batch(std::move(run.items()), context, frame, std::move(owed));
       } else {
-        node.inner_.submit_apart(std::move(run.items()), asked->view(), std::move(owed));
+        node.inner_.submit_apart(std::move(run.items()), context, std::move(owed));
       }
     }
 

@@ -20,12 +20,13 @@ namespace galley::inline v1 {
 namespace detail {
 
 /// What the user wrote, called for one row.
-template <class In_, class Mid_, class Found_, class Out_, class Split, class Collapse, class Mode>
+template <class InRow, class MidRow, class FoundRow, class OutRow, class Split, class Collapse,
+          class Mode>
 struct ExpandStep {
-  using In = In_;
-  using Mid = Mid_;
-  using Found = Found_;
-  using Out = Out_;
+  using In = InRow;
+  using Mid = MidRow;
+  using Found = FoundRow;
+  using Out = OutRow;
 
   std::string name;
   Split split;

@@ -26,7 +26,8 @@ namespace galley::inline v1 {
 ///
 /// Rows are named by their numbers in the batch, ascending; one may be named several times.
 ///
-/// Errors   internal for all: values for another number of rows, or rows that are not in the batch
+/// Errors   internal for each row asked for: another number of values than rows, or rows that are not
+///          in the batch
 /// Threads  the function's own; valid within its call
 template <class In, class A, class B>
 class BatchCaller {
@@ -83,11 +84,10 @@ class BatchCaller {
   }
   Outcomes<B> refused(std::size_t rows, std::size_t values) const {
     return Outcomes<B>::failed(
-        values,
-        Error(Status::internal, servable_.name() + ": asked with " + std::to_string(values) +
-                                    " values for " + std::to_string(rows) +
-                                    " rows, expected one for each of some rows of the " +
-                                    std::to_string(batch_.size()) + ", ascending"));
+        rows, Error(Status::internal, servable_.name() + ": asked with " + std::to_string(values) +
+                                          " values for " + std::to_string(rows) +
+                                          " rows, expected one for each of some rows of the " +
+                                          std::to_string(batch_.size()) + ", ascending"));
   }
 
   const Servable<A, B>& servable_;

@@ -112,8 +112,7 @@ class RowCaller : public detail::CallerSeat {
 template <Row Out>
 class [[nodiscard]] RowTask {
  public:
-  class promise_type : public detail::RowPromise {
-   public:
+  struct promise_type : detail::RowPromise {
     RowTask get_return_object() noexcept {
       return RowTask(std::coroutine_handle<promise_type>::from_promise(*this));
     }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <galley/compose/logic/row_task.hpp>
+#include <galley/core/assert.hpp>
 #include <galley/core/context.hpp>
 #include <galley/core/leaf.hpp>
 #include <galley/core/liveness.hpp>
@@ -59,11 +60,11 @@ inline std::shared_ptr<const Pins> pins_for(const BatchContext& context,
 }
 
 /// What the user wrote and whom it calls, and what requests share.
-template <class In_, class Out_, class F, class Mode_, class... Models>
+template <class InRow, class OutRow, class F, class CallMode, class... Models>
 struct LogicStep {
-  using In = In_;
-  using Out = Out_;
-  using Mode = Mode_;
+  using In = InRow;
+  using Out = OutRow;
+  using Mode = CallMode;
   using Callers = std::tuple<RowCallerOf<Models>...>;
   static constexpr std::size_t models_count = sizeof...(Models);
   template <std::size_t k>
@@ -168,11 +169,12 @@ class LogicRun {
   Outcomes<Out> outcomes() && {
     Outcomes<Out> all(make_rows<Out>(rows_.size(), context_.workspace()));
     for (std::size_t i = 0; i < rows_.size(); ++i) {
-      Result<Out>& answer = *rows_[i].answer;
-      if (answer.has_value()) [[likely]] {
-        all.survivors().push_back(*std::move(answer));
+      std::optional<Result<Out>>& answer = rows_[i].answer;
+      GALLEY_ASSERT(answer.has_value());
+      if (answer->has_value()) [[likely]] {
+        all.survivors().push_back(**std::move(answer));
       } else {
-        all.casualties().append(i, std::move(answer).error());
+        all.casualties().append(i, std::move(*answer).error());
       }
     }
     return all;
@@ -211,7 +213,9 @@ class LogicRun {
 
   template <std::size_t k>
   RowCall<A<k>, B<k>>& call(std::size_t i) {
-    return static_cast<RowCall<A<k>, B<k>>&>(rows_[i].task->waits_for());
+    std::optional<RowTask<Out>>& task = rows_[i].task;
+    GALLEY_ASSERT(task.has_value());
+    return static_cast<RowCall<A<k>, B<k>>&>(task->waits_for());
   }
   template <std::size_t k, class Each>
   void for_waiting(Each&& each) const {
