@@ -3,6 +3,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <optional>
@@ -45,6 +46,24 @@ bool is_identifier(std::string_view name) {
 
 std::string step(std::string_view name) {
   return is_identifier(name) ? "." + std::string(name) : "[" + as_json(name) + "]";
+}
+
+/// "$.stages[2]" of its steps; of a path longer than one reads, its ends.
+std::string joined(const std::vector<std::string>& steps) {
+  constexpr std::size_t most_before = 200, most_after = 150;
+  std::string before = "$", after;
+  std::size_t first = 0, last = steps.size();
+  while (first < last && before.size() + steps[first].size() <= most_before) {
+    before += steps[first++];
+  }
+  while (last > first && after.size() + steps[last - 1].size() <= most_after) {
+    after.insert(0, steps[--last]);
+  }
+  return before + (first < last ? "..." : "") + after;
+}
+
+std::string step(std::size_t index) {
+  return "[" + std::to_string(index) + "]";
 }
 
 /// "line 3, column 7" of a byte of the text.
@@ -121,15 +140,15 @@ class Builder {
 
   /// The place of the value that comes next.
   std::string path() const {
-    std::string all = "$";
+    std::vector<std::string> steps;
     for (const Open& open : open_) {
       if (const Value::List* list = open.value->list()) {
-        all += "[" + std::to_string(list->size() - (&open == &open_.back() ? 0 : 1)) + "]";
+        steps.push_back(step(list->size() - (&open == &open_.back() ? 0 : 1)));
       } else if (!open.next.empty()) {
-        all += step(open.next);
+        steps.push_back(step(open.next));
       }
     }
-    return all;
+    return joined(steps);
   }
 
   /// Puts a value where it belongs; null where there are too many.
@@ -231,26 +250,24 @@ std::string summary(const Value& value) {
 }
 
 std::string list_names(const std::vector<std::string>& names) {
-  constexpr std::size_t most = 24;
+  constexpr std::size_t most = 500;
   if (names.empty()) return "none";
-  std::string all;
-  for (std::size_t i = 0; i < names.size() && i < most; ++i) {
-    all += (i == 0 ? "" : ", ") + shortened(names[i]);
+  std::string all = shortened(names[0]);
+  std::size_t listed = 1;
+  for (; listed < names.size() && all.size() < most; ++listed) {
+    all += ", " + shortened(names[listed]);
   }
-  if (names.size() > most) all += " and " + std::to_string(names.size() - most) + " more";
+  if (listed < names.size()) all += " and " + std::to_string(names.size() - listed) + " more";
   return all;
 }
 
 std::string Path::to_text() const {
-  std::vector<const Path*> steps;
-  for (const Path* at = this; at->above_ != nullptr; at = at->above_) steps.push_back(at);
-  std::string all = "$";
-  for (auto at = steps.rbegin(); at != steps.rend(); ++at) {
-    const Path& here = **at;
-    all +=
-        here.name_.data() == nullptr ? "[" + std::to_string(here.index_) + "]" : step(here.name_);
+  std::vector<std::string> steps;
+  for (const Path* at = this; at->above_ != nullptr; at = at->above_) {
+    steps.push_back(at->name_.data() == nullptr ? step(at->index_) : step(at->name_));
   }
-  return all;
+  std::reverse(steps.begin(), steps.end());
+  return joined(steps);
 }
 
 Error Path::error(std::string_view what) const {

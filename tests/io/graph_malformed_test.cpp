@@ -252,6 +252,9 @@ std::vector<Line> bad_json() {
       {std::string(300'000, '['), "$[0]", "nested deeper than 64"},
       {"[" + std::string(1 << 20, ' ') + "]", "$", "expected at most 1048576 bytes, got 1048578"},
   };
+  std::string deep;
+  for (int i = 0; i < 60; ++i) deep += "{\"" + std::string(50, 'x') + "\": ";
+  lines.push_back({deep + "1", "$.xxxxx", "x...."});
   std::string many = "[0";
   for (int i = 0; i < 70'000; ++i) many += ",0";
   lines.push_back({many + "]", "$[65535]", "more than 65536 values"});

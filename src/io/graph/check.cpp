@@ -122,15 +122,9 @@ Result<Extent> DocumentCheck::check_node(const Value& node, const Path& path, st
 Result<Extent> DocumentCheck::check_use(const Value& name, const Path& path, std::size_t depth) {
   if (name.text() == nullptr) return path.wrong("the name of a servable", name);
   if (const auto at = definitions_.find(*name.text()); at != definitions_.end()) {
-    if (depth >= max_depth) {
-      return path.error("expected a graph at most " + std::to_string(max_depth) +
-                        " nodes deep with its definitions in their places, got a deeper one");
-    }
+    if (depth >= max_depth) return too_deep(path);
     GALLEY_TRY(Extent extent, check_definition(at->first, depth + 1));
-    if (depth + extent.depth > max_depth) {
-      return path.error("expected a graph at most " + std::to_string(max_depth) +
-                        " nodes deep with its definitions in their places, got a deeper one");
-    }
+    if (depth + extent.depth > max_depth) return too_deep(path);
     ++extent.depth;
     return extent;
   }
@@ -155,10 +149,7 @@ Result<Extent> DocumentCheck::check_kind(const Value& node, const Path& path, st
   if (at == registry_.kinds.end()) {
     return unknown(kind_path, "the name of a kind of node", kind, keys(registry_.kinds));
   }
-  if (depth > max_depth) {
-    return path.error("expected a graph at most " + std::to_string(max_depth) +
-                      " nodes deep, got a deeper one");
-  }
+  if (depth > max_depth) return too_deep(path);
   const Schema& schema = at->second.schema;
   GALLEY_TRY(const Extent below,
              also.size() == 0
@@ -248,6 +239,11 @@ Result<Extent> DocumentCheck::check_named(const Value& value, const Schema& sche
     return unknown(Path(path, "kind"), "a kind of " + what, *kind, kinds);
   }
   return check_fields(value, maker->schema, path, depth, {"kind"});
+}
+
+Error DocumentCheck::too_deep(const Path& path) {
+  return path.error("expected a graph at most " + std::to_string(max_depth) +
+                    " nodes deep with definitions in their places, got a deeper one");
 }
 
 Result<Extent> DocumentCheck::sum(const Extent& a, const Extent& b, const Path& path) const {

@@ -54,6 +54,7 @@ class DocumentCheck {
                             std::size_t depth);
   Result<Extent> check_named(const Value& value, const Schema& schema, const Path& path,
                              std::size_t depth);
+  static Error too_deep(const Path& path);
   Result<Extent> sum(const Extent& a, const Extent& b, const Path& path) const;
 
   const Contents& registry_;
