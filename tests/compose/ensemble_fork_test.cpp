@@ -357,7 +357,7 @@ TEST_CASE("a row that cannot be copied for other threads fails, and nothing is t
   CHECK(sync.serve(bad) == Result<double>(13.0));  // asked in turn, nothing is copied
 }
 
-TEST_CASE("waiting that nobody can end answers failed_precondition", "[ensemble]") {
+TEST_CASE("an ensemble whose waiting nobody can end answers failed_precondition", "[ensemble]") {
   const ManualExecutor executor;
   std::vector<galley::Completion<double>> kept;
   const Servable<int, double> never(

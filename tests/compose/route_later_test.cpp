@@ -176,7 +176,7 @@ TEST_CASE("serve gives up at the deadline, and keeps what was answered", "[route
   CHECK(alive.use_count() == 1);
 }
 
-TEST_CASE("waiting that nobody can end answers failed_precondition", "[route]") {
+TEST_CASE("a route whose waiting nobody can end answers failed_precondition", "[route]") {
   const ManualExecutor executor;
   std::vector<Completion<int>> kept;
   const auto never = galley::on(
