@@ -82,6 +82,10 @@ class HedgeNode {
     visit(primary_.node());
     if (!is_same()) visit(backup_.node());
   }
+  void plan_wait(WaitPlan& plan) const {
+    plan.add(executor_);
+    each_child([&plan](const NodeHeader& child) { child.table->plan_wait(child, plan); });
+  }
   void describe(Description& description) const {
     const HedgeOptions& options = state_->options();
     description.options.emplace_back("quantile", text_of(options.quantile));

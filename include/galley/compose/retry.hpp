@@ -62,6 +62,10 @@ class RetryNode {
   }
   std::size_t frame_bytes() const { return Frame::bytes_for<Call>(); }
   void each_child(FunctionRef<void(const NodeHeader&)> visit) const { visit(child_.node()); }
+  void plan_wait(WaitPlan& plan) const {
+    if (executor_.has_value()) plan.add(*executor_);
+    child_.node().table->plan_wait(child_.node(), plan);
+  }
   Result<void> prepare(const PrepareScope& scope) const {
     GALLEY_TRY(child_.prepare(scope));
     return &later_.node() != &child_.node() ? later_.prepare(scope) : Result<void>();

@@ -43,6 +43,10 @@ class TimeoutNode {
   }
   std::size_t frame_bytes() const { return Frame::bytes_for<Call>(); }
   void each_child(FunctionRef<void(const NodeHeader&)> visit) const { visit(child_.node()); }
+  void plan_wait(WaitPlan& plan) const {
+    plan.add(executor_);
+    each_child([&plan](const NodeHeader& child) { child.table->plan_wait(child, plan); });
+  }
   void describe(Description& description) const {
     description.options.emplace_back("duration", text_of(after_));
   }

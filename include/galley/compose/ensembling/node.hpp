@@ -54,6 +54,10 @@ class EnsembleNode {
   void each_child(FunctionRef<void(const NodeHeader&)> visit) const {
     for (const auto& one : ballot_) visit(one.servable.node());
   }
+  void plan_wait(WaitPlan& plan) const {
+    if (executor_.has_value()) plan.add(*executor_);
+    each_child([&plan](const NodeHeader& child) { child.table->plan_wait(child, plan); });
+  }
   /// Members that wait for nobody run on the caller's threads and on the executor's.
   Result<void> prepare(const PrepareScope& scope) const {
     for (const auto& one : ballot_) {
