@@ -179,7 +179,7 @@ TEST_CASE("who waits for arms at once knows the executors that they wait for", "
   CHECK(waits_for(galley::timeout(executor, later, 1ms)));
   CHECK(waits_for(galley::hedge(executor, later)));
   CHECK(waits_for(galley::retry(executor, later)));
-  CHECK(waits_for(galley::ensemble(executor, galley::Mean{}, {later, later})));
+  CHECK(waits_for(galley::ensemble(galley::Executor(executor), galley::First{}, {later, later})));
   CHECK(waits_for(later |
                   galley::slot("slot", galley::in_order(galley::on(executor, later))).servable));
   CHECK_FALSE(plan_of(galley::on(executor, later) | galley::on(other, later)).possible());
