@@ -279,6 +279,25 @@ TEST_CASE("members answer later in parallel, through their own submit", "[ensemb
   CHECK(graph.serve(1) == Result<double>(4.0));
 }
 
+TEST_CASE("an ensemble is submitted to at once before its serve waits for any member",
+          "[ensemble]") {
+  const galley::ManualExecutor executor;
+  std::optional<galley::Completion<double>> kept;
+  const Servable<int, double> first(
+      "first", [&](int, galley::Completion<double> done) { kept.emplace(std::move(done)); });
+  const auto last = map("last", [&](int n) {
+    (*kept)(7.0);  // only now does the first answer
+    return n * 1.0;
+  });
+  const auto graph = ensemble(Mean{}, {first, plus("a", 0), galley::on(executor, last)});
+  CHECK(graph.serve(1) == Result<double>(3.0));
+  // Where the executors differ no thread can wait for both: then they are asked in turn.
+  const galley::ManualExecutor other;
+  const auto two =
+      ensemble(Mean{}, {galley::on(executor, plus("a", 1)), galley::on(other, plus("b", 3))});
+  CHECK(two.serve(1) == Result<double>(3.0));
+}
+
 TEST_CASE("members over one slot see one version of it", "[ensemble]") {
   const auto made = galley::slot("slot", plus("one", 1));
   const auto publish = map("publish", [&](int n) {

@@ -105,6 +105,25 @@ TEST_CASE("members that answer later are asked at once", "[fan_out]") {
   CHECK(answers == 1);
 }
 
+TEST_CASE("serve submits to all that answer later before it waits for any", "[fan_out]") {
+  const ManualExecutor executor;
+  std::string seen;
+  std::optional<galley::Completion<int>> kept;
+  const Servable<int, int> first("first", [&](int n, galley::Completion<int> done) {
+    seen += "first ";
+    kept.emplace(std::move(done));
+    (void)n;
+  });
+  const auto last = map("last", [&](int n) {
+    seen += "last ";
+    (*kept)(7);  // only now does the first answer
+    return n * 1.0;
+  });
+  const auto graph = fan_out(first, galley::on(executor, last));
+  CHECK(graph.serve(2) == Result<std::tuple<int, double>>(std::tuple(7, 2.0)));
+  CHECK(seen == "first last ");
+}
+
 TEST_CASE("what fans out over one slot sees one version of it", "[fan_out]") {
   const auto made = galley::slot("slot", map("one", [](int) { return 1; }));
   const auto publish = map("publish", [&](int n) {

@@ -1,8 +1,9 @@
 // fan_out: the same rows to servables of unlike outputs, whose answers come back as a tuple.
 #pragma once
 
+#include <galley/compose/routing/at_once.hpp>
 #include <galley/core/leaf.hpp>
-#include <galley/core/pins.hpp>
+#include <galley/core/pinned.hpp>
 #include <galley/core/row_algebra.hpp>
 #include <galley/core/servable.hpp>
 
@@ -75,23 +76,18 @@ class FanOutNode {
   using Out = std::tuple<Outs...>;
 
   explicit FanOutNode(Servable<In, Outs>... members) : members_(std::move(members)...) {
-    each([this](const auto& one, auto) {
-      answers_later_ = answers_later_ || !one.traits().inline_only;
-      versioned_ = versioned_ || one.traits().versioned;
+    each([this](const auto& one, auto place) {
+      later_ += one.traits().inline_only ? 0 : 1;
+      traits_ = place == 0 ? one.traits() : traits_ & one.traits();
     });
   }
 
-  NodeTraits traits() const {
-    NodeTraits traits = std::get<0>(members_).traits();
-    each([&](const auto& one, auto) { traits = traits & one.traits(); });
-    return traits;
-  }
-  std::size_t frame_bytes() const { return answers_later_ ? Frame::bytes_for<Join>() : 0; }
+  NodeTraits traits() const { return traits_; }
+  std::size_t frame_bytes() const { return later_ == 0 ? 0 : Frame::bytes_for<Join>(); }
   void each_child(FunctionRef<void(const NodeHeader&)> visit) const {
     each([&](const auto& one, auto) { visit(one.node()); });
   }
 
-  /// One after another; rows that failed are not asked of the rest.
   Outcomes<Out> serve(const Batch<In>& batch, const BatchContext& context) const;
 
   void submit(Rows<In>&& rows, const BatchContext& context, Frame& frame,
@@ -99,8 +95,8 @@ class FanOutNode {
     if (const Result<void> owned = make_owned(rows); !owned.has_value()) {
       return done.fail(owned.error());
     }
-    const std::shared_ptr<const Pins> pins = pins_for(context);
-    const BatchContext bound = pins != nullptr ? context.pinned(pins) : context;
+    const PinnedContext pinned_context = pinned(context);
+    const BatchContext& bound = pinned_context.view();
     Join& join = frame.make<Join>(std::move(done));
     // Those that answer later first: they work while the others are asked here.
     each([&](const auto& one, auto place) {
@@ -136,12 +132,13 @@ class FanOutNode {
   }
 
   /// All see the same versions.
-  std::shared_ptr<const Pins> pins_for(const BatchContext& context) const {
-    if (!versioned_ || count < 2 || context.pins() != nullptr) return nullptr;
-    auto pins = std::make_shared<Pins>();
-    each([&](const auto& one, auto) { one.node().table->pin(one.node(), *pins); });
-    return pins;
+  PinnedContext pinned(const BatchContext& context) const {
+    return PinnedContext(context, traits_, [this](auto&& visit) { each_child(visit); });
   }
+
+  using Apart = std::tuple<std::shared_ptr<AtOnce<Outs>>...>;
+  bool may_wait(WaitPlan& plan) const;
+  Apart submit_first(const Batch<In>& batch, const BatchContext& context) const;
 
   /// The tuples of the rows that all have answered; of the others the first member's error.
   static Outcomes<Out> together(Answers& answers, std::size_t rows, Workspace* workspace) {
@@ -212,18 +209,51 @@ class FanOutNode {
   };
 
   std::tuple<Servable<In, Outs>...> members_;
-  bool answers_later_ = false;
-  bool versioned_ = false;
+  std::size_t later_ = 0;  // members that answer later
+  NodeTraits traits_;
 };
+
+/// True where this thread may submit to all members that answer later and then wait. Not a worker:
+/// what it runs while it waits could be what waits for it.
+template <class In, class Mode, class... Outs>
+bool FanOutNode<In, Mode, Outs...>::may_wait(WaitPlan& plan) const {
+  if (later_ < 2 || Worker::current() != nullptr) return false;
+  each([&](const auto& one, auto) { one.node().table->plan_wait(one.node(), plan); });
+  return plan.possible();
+}
+
+/// Submits to those that answer later, but for the last: this thread asks that one itself.
+template <class In, class Mode, class... Outs>
+auto FanOutNode<In, Mode, Outs...>::submit_first(const Batch<In>& batch,
+                                                 const BatchContext& context) const -> Apart {
+  Apart apart;
+  std::size_t left = later_ - 1;
+  each([&](const auto& one, auto place) {
+    if (left == 0 || one.traits().inline_only) return;
+    --left;
+    auto& answer = std::get<place>(apart);
+    answer = std::make_shared<typename std::remove_cvref_t<decltype(answer)>::element_type>(1);
+    auto owed = answer->owed(0, batch.size());
+    Result<Rows<In>> rows = Mode::template call<Rows<In>>(
+        [&] { return own_rows(batch.borrowed().to_rows()); });  // copies may throw
+    if (!rows.has_value()) return owed.fail(within(one.name(), std::move(rows).error()));
+    one.submit_apart(*std::move(rows), context.without_workspace(), std::move(owed));
+  });
+  return apart;
+}
 
 template <class In, class Mode, class... Outs>
 auto FanOutNode<In, Mode, Outs...>::serve(const Batch<In>& batch, const BatchContext& context) const
     -> Outcomes<Out> {
-  const std::shared_ptr<const Pins> pins = pins_for(context);
-  const BatchContext bound = pins != nullptr ? context.pinned(pins) : context;
+  const PinnedContext pinned_context = pinned(context);
+  const BatchContext& bound = pinned_context.view();
+  WaitPlan plan;
+  Apart apart;
+  if (may_wait(plan)) apart = submit_first(batch, bound);
   Answers answers;
   std::optional<std::vector<RowIndex>> alive;
   each([&](const auto& one, auto place) {
+    if (std::get<place>(apart) != nullptr) return;
     auto& answer = std::get<place>(answers);
     const Batch<In> rows = place + 1 == count ? batch : batch.borrowed();
     if (!alive.has_value()) {
@@ -239,6 +269,12 @@ auto FanOutNode<In, Mode, Outs...>::serve(const Batch<In>& batch, const BatchCon
     }
     if (!answer.outcomes.all_ok()) alive = answer.answered();
   });
+  each([&](const auto& one, auto place) {
+    auto& later = std::get<place>(apart);
+    if (later == nullptr) return;
+    const WaitEnd end = later->wait(plan, bound);
+    std::get<place>(answers).outcomes = later->take(0, batch.size(), end, one.name());
+  });
   return together(answers, batch.size(), context.workspace());
 }
 
@@ -247,12 +283,11 @@ auto FanOutNode<In, Mode, Outs...>::serve(const Batch<In>& batch, const BatchCon
 /// The same rows to each of these, whatever they give: a tuple of their answers, in their order. A
 /// row fails with the error of the first that failed it.
 ///
-/// `serve` asks one after another, without the rows that failed before; `submit` asks those that
-/// answer later at once, and the others meanwhile. (So does `serve` of `on(executor, fan_out(...))`.)
-/// Slots beneath several members are read at one version.
+/// Members are asked in turn, without the rows that failed before; those that answer later are
+/// submitted to at once before that, by `serve` where its thread can wait for all of them. Slots
+/// beneath several members are read at one version.
 ///
-/// Cost     `serve` copies no row; `submit` copies them for each member that answers later. One tuple
-///          for each row
+/// Cost     no copy of a row but for members that are submitted to; one tuple for each row
 /// Example  fan_out(detect, embed) | map([](const std::tuple<Boxes, Vector>& both) { ... })
 template <class In, class... Outs, class Mode = detail::ExceptionMode>
   requires(sizeof...(Outs) > 0 && std::copy_constructible<In>)

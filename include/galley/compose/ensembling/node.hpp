@@ -5,9 +5,11 @@
 #include <galley/compose/ensembling/few.hpp>
 #include <galley/compose/ensembling/options.hpp>
 #include <galley/compose/ensembling/record.hpp>
-#include <galley/core/pins.hpp>
+#include <galley/compose/routing/at_once.hpp>
+#include <galley/core/pinned.hpp>
 #include <galley/core/row_algebra.hpp>
 #include <galley/core/servable.hpp>
+#include <galley/core/wait_plan.hpp>
 
 #include <algorithm>
 #include <concepts>
@@ -36,20 +38,16 @@ class EnsembleNode {
     for (std::size_t m = 0; m < ballot_.size(); ++m) {
       const NodeTraits& traits = ballot_[m].servable.traits();
       (traits.inline_only ? inline_ : later_).push_back(static_cast<std::uint8_t>(m));
-      versioned_ = versioned_ || traits.versioned;
+      traits_ = m == 0 ? traits : traits_ & traits;
     }
+    if (ballot_.options().cut_off > Duration::zero()) traits_.deterministic = false;
     if (!executor_.has_value()) return;
+    traits_.inline_only = false;
     workers_ = std::max<std::size_t>(executor_->concurrency(), 1);
     most_lanes_ = std::min(inline_.size(), workers_);
   }
 
-  NodeTraits traits() const {
-    NodeTraits traits = ballot_[0].servable.traits();
-    for (const auto& one : ballot_) traits = traits & one.servable.traits();
-    if (executor_.has_value()) traits.inline_only = false;
-    if (ballot_.options().cut_off > Duration::zero()) traits.deterministic = false;
-    return traits;
-  }
+  NodeTraits traits() const { return traits_; }
   std::size_t frame_bytes() const;
   void each_child(FunctionRef<void(const NodeHeader&)> visit) const {
     for (const auto& one : ballot_) visit(one.servable.node());
@@ -66,6 +64,10 @@ class EnsembleNode {
       GALLEY_TRY(one.servable.prepare(PrepareScope(*executor_)));
     }
     return {};
+  }
+  void plan_wait(WaitPlan& plan) const {
+    if (executor_.has_value()) plan.add(*executor_);
+    each_child([&](const NodeHeader& child) { child.table->plan_wait(child, plan); });
   }
   void describe(Description& description) const;
   Result<void> control(ControlRequest& request) const;
@@ -86,6 +88,7 @@ class EnsembleNode {
  private:
   using Answers = std::span<const AnswerView<Mid>>;
   struct Poll;
+  class Apart;
   /// A request at the only member, which answers for all.
   struct Only {
     Only(const EnsembleNode& ensemble, BatchCompletion<Mid> owed)
@@ -148,12 +151,9 @@ class EnsembleNode {
     }
   }
 
-  /// Members that are called one after another see the same versions.
-  std::shared_ptr<const Pins> pins_for(const BatchContext& context) const {
-    if (!versioned_ || ballot_.size() < 2 || context.pins() != nullptr) return nullptr;
-    auto pins = std::make_shared<Pins>();
-    for (const auto& one : ballot_) one.servable.node().table->pin(one.servable.node(), *pins);
-    return pins;
+  /// Members see the same versions, however many calls they are in.
+  PinnedContext pinned(const BatchContext& context) const {
+    return PinnedContext(context, traits_, [this](auto&& visit) { each_child(visit); });
   }
 
   Outcomes<Out> serve_in_turn(const Batch<In>& batch, const BatchContext& context,
@@ -176,7 +176,7 @@ class EnsembleNode {
   std::vector<std::uint8_t> later_;   // the others
   std::size_t workers_ = 0;
   std::size_t most_lanes_ = 0;  // that a request hands out
-  bool versioned_ = false;
+  NodeTraits traits_;
   std::unique_ptr<EnsembleRecord> record_;
 };
 
@@ -225,26 +225,80 @@ Result<void> EnsembleNode<In, Mid, C, Mode>::control(ControlRequest& request) co
   return {};
 }
 
-/// One member after another on this thread; rows whose outcome is certain are not asked of the
-/// rest.
+/// Members that answer later, of which this thread submits to all but the last and asks that one
+/// itself, where it may wait for several at once.
+template <class In, class Mid, class C, class Mode>
+class EnsembleNode<In, Mid, C, Mode>::Apart {
+ public:
+  Apart(const EnsembleNode& node, const Batch<In>& batch, const BatchContext& context)
+      : node_(node) {
+    // Not a worker: what it runs while it waits could be what waits for it.
+    if (node.later_.size() < 2 || Worker::current() != nullptr) [[likely]]
+      return;
+    node.plan_wait(plan_);
+    if (!plan_.possible()) return;
+    count_ = node.later_.size() - 1;
+    answers_ = std::make_shared<AtOnce<Mid>>(count_);
+    for (std::size_t i = 0; i < count_; ++i) {
+      const Servable<In, Mid>& member = node.ballot_[node.later_[i]].servable;
+      BatchCompletion<Mid> owed = answers_->owed(i, batch.size());
+      Result<Rows<In>> rows = Mode::template call<Rows<In>>(
+          [&] { return own_rows(batch.borrowed().to_rows()); });  // copies may throw
+      if (!rows.has_value()) {
+        owed.fail(within(node.ballot_.name(), std::move(rows).error()));
+        continue;
+      }
+      member.submit_apart(*std::move(rows), context.without_workspace(), std::move(owed));
+    }
+  }
+
+  bool has(std::size_t member) const noexcept {
+    const auto end = node_.later_.begin() + static_cast<std::ptrdiff_t>(count_);
+    return std::find(node_.later_.begin(), end, member) != end;
+  }
+
+  void wait(const BatchContext& context, FewOf<Answer>& answers, FewOf<AnswerView<Mid>>& views) {
+    if (count_ == 0) return;
+    const WaitEnd end = answers_->wait(plan_, context);
+    for (std::size_t i = 0; i < count_; ++i) {
+      const std::size_t m = node_.later_[i];
+      answers[m].outcomes =
+          answers_->take(i, context.rows(), end, node_.ballot_[m].servable.name());
+      answers[m].given = answers[m].to_all = true;
+      views[m] = answers[m].view();
+    }
+  }
+
+ private:
+  const EnsembleNode& node_;
+  WaitPlan plan_;
+  std::size_t count_ = 0;
+  std::shared_ptr<AtOnce<Mid>> answers_;
+};
+
+/// One member after another on this thread, but for those that are submitted to at once; rows whose
+/// outcome is certain are not asked of the rest.
 template <class In, class Mid, class C, class Mode>
 auto EnsembleNode<In, Mid, C, Mode>::serve_in_turn(const Batch<In>& batch,
                                                    const BatchContext& context,
                                                    const Executor* timed) const -> Outcomes<Out> {
   const std::size_t members = ballot_.size();
-  const std::shared_ptr<const Pins> pins = pins_for(context);
-  const BatchContext bound = pins != nullptr ? context.pinned(pins) : context;
+  const PinnedContext bound = pinned(context);
   FewOf<Answer> answers(members);
   FewOf<AnswerView<Mid>> views(members);
+  Apart apart(*this, batch, bound.view());
   std::optional<std::vector<RowIndex>> open;  // the rows still asked; none: all
-  for (std::size_t m = 0; m < members && !(open.has_value() && open->empty()); ++m) {
-    ask_in_turn(m, batch, bound, open, timed, answers[m]);
+  const auto is_over = [&open] { return open.has_value() && open->empty(); };
+  for (std::size_t m = 0; m < members && !is_over(); ++m) {
+    if (apart.has(m)) continue;
+    ask_in_turn(m, batch, bound.view(), open, timed, answers[m]);
     views[m] = answers[m].view();
     if (m + 1 == members || (!Members::decides && answers[m].outcomes.all_ok())) continue;
     std::vector<RowIndex> left =
         ballot_.undecided(batch.size(), views.span(), open.has_value() ? &*open : nullptr);
     if (left.size() != (open.has_value() ? open->size() : batch.size())) open = std::move(left);
   }
+  if (!is_over()) apart.wait(bound.view(), answers, views);
   count_all(batch.size(), views.span());
   return ballot_.outcomes(batch.size(), views.span(), Error(Status::cancelled),
                           context.workspace());
@@ -273,4 +327,4 @@ void EnsembleNode<In, Mid, C, Mode>::ask_in_turn(std::size_t member, const Batch
 
 }  // namespace galley::inline v1::detail
 
-#include <galley/compose/ensembling/poll.hpp>
+#include <galley/compose/ensembling/together.hpp>

@@ -79,9 +79,12 @@ struct EnsembleNode<In, Mid, C, Mode>::Poll {
         limit(*this),
         left(ensemble.ballot_.size()),
         done(std::move(owed)) {
-    kept.assign(request);
-    pins = ensemble.pins_for(request);
+    kept.assign(ensemble.pinned(request).view());
+    // All that is taken from the frame is taken now: once asked, members may let others go on in it.
     for (Seat*& seat : seats.span()) seat = &memory.make<Seat>();
+    if (!ensemble.executor_.has_value() || ensemble.inline_.empty()) return;
+    const std::size_t own = caller == Caller::takes_part ? 1 : 0;
+    for (std::size_t i = own; i < plan.lanes; ++i) lanes[i - own] = &memory.make<Lane>(*this, i);
   }
   ~Poll() {
     for (Seat* seat : seats.span()) seat->~Seat();
@@ -95,9 +98,7 @@ struct EnsembleNode<In, Mid, C, Mode>::Poll {
     return Error(Status::deadline_exceeded, "no answer before the vote was closed");
   }
 
-  BatchContext context() const noexcept {
-    return pins != nullptr ? kept.view().pinned(pins) : kept.view();
-  }
+  BatchContext context() const noexcept { return kept.view(); }
   TimePoint now() const { return node.executor_->now().at; }
   const EnsembleOptions& options() const noexcept { return node.ballot_.options(); }
 
@@ -108,7 +109,9 @@ struct EnsembleNode<In, Mid, C, Mode>::Poll {
     for (const std::uint8_t m : node.later_) ask_later(m);
     if (node.inline_.empty()) return;
     if (!node.executor_.has_value()) return run_lane(0, nullptr);
-    for (std::size_t i = caller == Caller::takes_part ? 1 : 0; i < plan.lanes; ++i) post(i);
+    for (Lane* lane : lanes.span()) {
+      if (lane != nullptr) post(*lane);
+    }
     if (caller == Caller::takes_part) run_lane(0, nullptr);
   }
 
@@ -141,9 +144,7 @@ struct EnsembleNode<In, Mid, C, Mode>::Poll {
                                               NoExceptions()));
   }
 
-  void post(std::size_t number) {
-    Lane& lane = *(lanes[number - (caller == Caller::takes_part ? 1 : 0)] =
-                       &frame->template make<Lane>(*this, number));
+  void post(Lane& lane) {
     lane.posted = now();
     hold();
     node.record_->lane_begins();
@@ -247,7 +248,6 @@ struct EnsembleNode<In, Mid, C, Mode>::Poll {
   Rows<In> rows;
   const std::size_t count = rows.size();
   OwnedBatchContext kept;
-  std::shared_ptr<const Pins> pins;
   FrameRef frame;
   const ForkPlan plan;
   const Caller caller;
@@ -262,139 +262,5 @@ struct EnsembleNode<In, Mid, C, Mode>::Poll {
   Event over{Event::Kept::by_setting};
   BatchCompletion<Out> done;
 };
-
-// ---- implementation ----------------------------------------------------------------------------
-
-template <class In, class Mid, class C, class Mode>
-std::size_t EnsembleNode<In, Mid, C, Mode>::frame_bytes() const {
-  if (traits().inline_only) return 0;
-  const std::size_t own = Frame::bytes_for<Poll>() +
-                          ballot_.size() * Frame::bytes_for<typename Poll::Seat>() +
-                          most_lanes_ * Frame::bytes_for<typename Poll::Lane>();
-  const std::size_t only = Frame::bytes_for<Only>() + ballot_[0].servable.node().frame_bytes;
-  return ballot_.size() == 1 ? std::max(own, only) : own;
-}
-
-/// How long a deadline leaves, on its own clock.
-inline Duration time_left(const Instant& deadline) {
-  if (deadline.is_never()) return Duration::max();
-  return std::max(deadline.at - deadline.clock.now(), Duration::zero());
-}
-
-/// The latest deadline of a batch's requests.
-inline Instant latest_deadline(const BatchContext& context) {
-  Instant deadline = context.context().deadline;
-  for (const RequestRun& run : context.runs()) deadline = std::max(deadline, run.context->deadline);
-  return deadline;
-}
-
-/// When the vote on a batch that starts now is closed, on the executor's clock.
-template <class In, class Mid, class C, class Mode>
-Instant EnsembleNode<In, Mid, C, Mode>::closes_at(const BatchContext& context) const {
-  const Duration cut_off = ballot_.options().cut_off;
-  const Duration left = std::min(time_left(latest_deadline(context)),
-                                 cut_off > Duration::zero() ? cut_off : Duration::max());
-  if (left == Duration::max()) return {};
-  return executor_->now() + left;
-}
-
-template <class In, class Mid, class C, class Mode>
-auto EnsembleNode<In, Mid, C, Mode>::serve_forking(const NodeHeader& node, const Batch<In>& batch,
-                                                   const BatchContext& context) const
-    -> Outcomes<Out> {
-  ForkPlan plan;
-  const bool takes_part = ballot_.options().cut_off == Duration::zero();
-  if (!inline_.empty()) {
-    const bool is_one = Worker::current() != nullptr || !takes_part;
-    plan =
-        record_->plan(inline_, batch.size(), workers_ - (is_one ? 1 : 0), ballot_.options().fork);
-  }
-  if (later_.empty() && plan.lanes == 1 && takes_part) {
-    return serve_in_turn(batch, context, record_->ran_inline() ? &*executor_ : nullptr);
-  }
-  return serve_together(node, batch, context, plan);
-}
-
-/// Asks members beside each other and waits.
-template <class In, class Mid, class C, class Mode>
-auto EnsembleNode<In, Mid, C, Mode>::serve_together(const NodeHeader& node, const Batch<In>& batch,
-                                                    const BatchContext& context,
-                                                    const ForkPlan& plan) const -> Outcomes<Out> {
-  const auto failed = [&](Error error) {
-    return Outcomes<Out>::failed(batch.size(), within(ballot_.name(), std::move(error)));
-  };
-  Result<Rows<In>> rows =
-      Mode::template call<Rows<In>>([&] { return own_rows(batch.to_rows()); });  // copies may throw
-  if (!rows.has_value()) return failed(rows.error());
-  FrameRef frame = node.frames.take();
-  if (!frame) return failed(Error(Status::resource_exhausted, "all request frames are in use"));
-  frame->graph = node.shared_from_this();
-  record_->ran_forked();
-  const Duration cut_off = ballot_.options().cut_off;
-  const auto caller = cut_off > Duration::zero() ? Poll::Caller::waits : Poll::Caller::takes_part;
-  Instant limit = latest_deadline(context);
-  const Instant closes = closes_at(context);
-  if (cut_off > Duration::zero() && cut_off < time_left(limit)) limit = closes;
-  Poll& poll = frame->template make<Poll>(*this, *std::move(rows), context, *frame, plan, caller,
-                                          BatchCompletion<Out>());
-  poll.limit_at = closes.at;
-  poll.start();
-  const WaitEnd end = poll.is_closed() ? WaitEnd::done : executor_->wait(poll.over, limit);
-  Error why = Poll::late();
-  if (end == WaitEnd::stuck) {
-    why = Error(Status::failed_precondition,
-                "every runner waits beneath this call, so that nobody is left to answer it");
-  }
-  poll.closed.store(true, std::memory_order_release);
-  Outcomes<Out> outcomes = poll.outcomes(why, context.workspace());
-  poll.release();
-  return outcomes;
-}
-
-/// Passes a single member's answer on, and counts.
-template <class In, class Mid, class C, class Mode>
-void EnsembleNode<In, Mid, C, Mode>::submit_only(Rows<In>&& rows, const BatchContext& context,
-                                                 Frame& frame, BatchCompletion<Mid> done) const {
-  const std::size_t n = rows.size();
-  Only& only = frame.make<Only>(*this, std::move(done));
-  ballot_[0].servable.submit_batch(std::move(rows), context, frame,
-                                   BatchCompletion<Mid>(
-                                       n,
-                                       [&only](Outcomes<Mid>&& outcomes) {
-                                         only.node.count(0, outcomes);
-                                         BatchCompletion<Mid> owed = std::move(only.done);
-                                         only.~Only();
-                                         owed(std::move(outcomes));
-                                       },
-                                       NoExceptions()));
-}
-
-template <class In, class Mid, class C, class Mode>
-void EnsembleNode<In, Mid, C, Mode>::submit(Rows<In>&& rows, const BatchContext& context,
-                                            Frame& frame, BatchCompletion<Out> done) const {
-  if constexpr (std::same_as<Out, Mid>) {
-    if (is_only_vote() && !executor_.has_value()) {
-      return submit_only(std::move(rows), context, frame, std::move(done));
-    }
-  }
-  if (const Result<void> owned = make_owned(rows); !owned.has_value()) {  // a stage may borrow
-    return done.fail(within(ballot_.name(), owned.error()));
-  }
-  ForkPlan plan;
-  if (executor_.has_value() && !inline_.empty()) {
-    plan =
-        record_->plan(inline_, rows.size(), executor_->concurrency() - 1, ballot_.options().fork);
-  }
-  plan.lanes > 1 || later_.size() > 1 ? record_->ran_forked()
-                                      : static_cast<void>(record_->ran_inline());
-  Poll& poll = frame.make<Poll>(*this, std::move(rows), context, frame, plan, Poll::Caller::left,
-                                std::move(done));
-  if (executor_.has_value()) {
-    const Instant limit = closes_at(context);
-    if (!limit.is_never()) poll.close_at(limit.at);
-  }
-  poll.start();
-  poll.release();
-}
 
 }  // namespace galley::inline v1::detail
