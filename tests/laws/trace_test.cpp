@@ -1,10 +1,12 @@
 // The laws of traces: over random graphs, what a trace says is what happened, and it changes
 // nothing.
 #include <galley/compose/batched.hpp>
+#include <galley/compose/guard.hpp>
 #include <galley/compose/in_order.hpp>
 #include <galley/compose/map.hpp>
 #include <galley/compose/on.hpp>
 #include <galley/compose/pipeline.hpp>
+#include <galley/compose/route.hpp>
 #include <galley/core/slot.hpp>
 #include <galley/core/trace.hpp>
 #include <galley/testing/manual_executor.hpp>
@@ -51,23 +53,14 @@ constexpr int rows_each = 1000;
 /// Which rows came to a leaf: by its name, of each request.
 using Seen = std::map<std::string, std::map<int, std::set<std::size_t>>>;
 
-/// A graph of leaves that pass rows on or refuse them, and the rows that come through.
+/// A graph of leaves that pass rows on or refuse them, and which rows come through.
 struct Drawn {
   Servable<int, int> servable;
-  std::vector<int> refusing;  ///< The salts of its leaves.
-
-  bool passes(int row) const;
+  std::function<bool(int)> passes;
 };
 
 bool refuses(int salt, int row) {
   return (row * 7 + salt * 13) % 5 == 0;
-}
-
-bool Drawn::passes(int row) const {
-  for (const int salt : refusing) {
-    if (refuses(salt, row)) return false;
-  }
-  return true;
 }
 
 class TracedGraphs {
@@ -78,14 +71,14 @@ class TracedGraphs {
   int number(int below) { return static_cast<int>(random_() % static_cast<unsigned>(below)); }
 
   Drawn graph(int depth) {
-    switch (depth > 0 ? number(9) : 0) {
+    switch (depth > 0 ? number(11) : 0) {
       case 1:
       case 2:
       case 3:
       case 4: {
         Drawn a = graph(depth - 1), b = graph(depth - 1);
-        a.refusing.insert(a.refusing.end(), b.refusing.begin(), b.refusing.end());
-        return {a.servable | b.servable, std::move(a.refusing)};
+        return {a.servable | b.servable,
+                [a, b](int row) { return a.passes(row) && b.passes(row); }};
       }
       case 5:
         return enclosed(depth, [this](auto s) { return galley::on(executor_, std::move(s)); });
@@ -95,6 +88,18 @@ class TracedGraphs {
         return enclosed(depth, [this](const auto& s) { return batched(s); });
       case 8:
         return enclosed(depth, [](auto s) { return galley::in_order(std::move(s)); });
+      case 9: {
+        Drawn a = graph(depth - 1), b = graph(depth - 1);
+        const auto way = [](const int& row) { return static_cast<std::size_t>(row % 3 == 0); };
+        return {galley::route(way, {a.servable, b.servable}),
+                [a, b, way](int row) { return (way(row) == 0 ? a : b).passes(row); }};
+      }
+      case 10: {
+        Drawn inner = graph(depth - 1);
+        const auto valid = [](const int& row) { return row % 6 != 1; };
+        return {galley::guard(valid, inner.servable),
+                [inner, valid](int row) { return valid(row) && inner.passes(row); }};
+      }
       default:
         return leaf();
     }
@@ -106,7 +111,7 @@ class TracedGraphs {
   template <class Enclose>
   Drawn enclosed(int depth, Enclose&& enclose) {
     Drawn inner = graph(depth - 1);
-    return {enclose(inner.servable), std::move(inner.refusing)};
+    return {enclose(inner.servable), std::move(inner.passes)};
   }
 
   Servable<int, int> batched(const Servable<int, int>& inner) {
@@ -126,21 +131,22 @@ class TracedGraphs {
       if (refuses(salt, row)) return Error(Status::invalid_argument, "refused");
       return row;
     };
+    const auto passes = [salt](int row) { return !refuses(salt, row); };
     switch (number(4)) {
       case 0:
-        return {galley::map(name, one), {salt}};
+        return {galley::map(name, one), passes};
       case 1:
         return {galley::map(name,
                             [one](int row) {
                               if (!one(row).has_value()) throw std::runtime_error("refused");
                               return row;
                             }),
-                {salt}};
+                passes};
       case 2:
         return {galley::map(name, [one](int row, Completion<int> done) { done(one(row)); }),
-                {salt}};
+                passes};
       default:
-        return {Servable<int, int>(name, Each{one}), {salt}};
+        return {Servable<int, int>(name, Each{one}), passes};
     }
   }
 
