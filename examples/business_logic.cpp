@@ -1,5 +1,5 @@
-// Business logic: a coroutine for each row, over two models, that returns as early as it can. What rows
-// ask a model goes to it in one batch, whatever each row asks next.
+// Business logic: a coroutine for each row, over two models, that returns as early as it can. What
+// rows ask a model goes to it in one batch, whatever each row asks next.
 #include <galley/compose/logic.hpp>
 #include <galley/galley.hpp>
 

@@ -1,6 +1,7 @@
-// Cascade and fallback: a cheap model answers what it is sure of, a costly one the rest; then others.
-// Is a number prime? The cheap model knows small divisors and says how sure it is; the costly one
-// tries all divisors, and is unavailable for large numbers, as a model behind a network may be.
+// Cascade and fallback: a cheap model answers what it is sure of, a costly one the rest; then
+// others. Is a number prime? The cheap model knows small divisors and says how sure it is; the
+// costly one tries all divisors, and is unavailable for large numbers, as a model behind a network
+// may be.
 #include <galley/compose/cascade.hpp>
 #include <galley/compose/fallback.hpp>
 #include <galley/compose/last_good.hpp>

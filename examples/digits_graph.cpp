@@ -1,6 +1,7 @@
-// The digits behind a graph from a document: a guard, and behind it a cascade of a small network and
-// an ensemble of three larger ones, with a fallback. What each part and the whole get right, clean
-// and with noise, what each level answered, and what the whole costs beside the ensemble alone.
+// The digits behind a graph from a document: a guard, and behind it a cascade of a small network
+// and an ensemble of three larger ones, with a fallback. What each part and the whole get right,
+// clean and with noise, what each level answered, and what the whole costs beside the ensemble
+// alone.
 #include <galley/compose/cascade.hpp>
 #include <galley/compose/ensemble.hpp>
 #include <galley/compose/fallback.hpp>

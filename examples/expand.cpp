@@ -1,5 +1,5 @@
-// Expand: a detector finds boxes in frames, a classifier names what is in each box, and each frame gets
-// its list back. The boxes of all frames go to the classifier in one batch.
+// Expand: a detector finds boxes in frames, a classifier names what is in each box, and each frame
+// gets its list back. The boxes of all frames go to the classifier in one batch.
 #include <galley/compose/expand.hpp>
 #include <galley/galley.hpp>
 

@@ -1,6 +1,7 @@
 // Trains a convolutional network, or a small one of two linear layers, on the handwritten digits of
-// examples/data/digits.csv and saves it as TorchScript, in C++ alone: the forward pass is TorchScript
-// source, its parameters are trained in place, and the file needs none of this code to be served.
+// examples/data/digits.csv and saves it as TorchScript, in C++ alone: the forward pass is
+// TorchScript source, its parameters are trained in place, and the file needs none of this code to
+// be served.
 #include <digits.hpp>
 
 #include <ATen/Parallel.h>
@@ -34,7 +35,7 @@ constexpr std::size_t batch_size = 32;
 constexpr double peak_rate = 3e-3;
 
 constexpr const char* usage = R"(usage: train_digits [--small] OUT.pt [SEED [DIGITS.csv]]
-  --small     two linear layers instead of two convolutions: a tenth of the work, a little less right
+  --small     two linear layers instead of two convolutions: a tenth of the work, less often right
   OUT.pt      where to save the TorchScript model: float32 [n, 1, 8, 8] in 0..1 -> logits [n, 10]
   SEED        initial weights and order of training, default 1; models trained with
               different seeds err on different images, so they make an ensemble

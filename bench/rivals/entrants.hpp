@@ -50,8 +50,8 @@ struct Entrant {
   std::function<Scheduler(const Setting&)> enter;
 };
 
-/// galley's default, without yielding: virtual time knows no other threads, and what runs entrants on
-/// executors does not measure what yielding brings.
+/// galley's default, without yielding: virtual time knows no other threads, and what runs entrants
+/// on executors does not measure what yielding brings.
 inline constexpr galley::LearnedCap learned_cap{.max_yields = 0};
 
 /// Batch policies, where requests have no deadline.

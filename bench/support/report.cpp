@@ -125,7 +125,8 @@ std::string Report::json() const {
   std::string json = "{\n  \"bench\": " + in_quotes(name_) + ",\n  \"machine\": {\"cpu\": ";
   json += in_quotes(cpu_model()) + ", \"cores\": ";
   json += std::to_string(std::thread::hardware_concurrency()) + ", \"libtorch\": ";
-  json += in_quotes(GALLEY_BENCH_LIBTORCH) + ", \"compiler\": " + in_quotes(compiler) + ", \"load\": ";
+  json += in_quotes(GALLEY_BENCH_LIBTORCH);
+  json += ", \"compiler\": " + in_quotes(compiler) + ", \"load\": ";
   json += number(load()) + "},\n  \"results\": [";
   const char* between = "\n    ";
   for (const Entry& entry : entries_) {

@@ -1,5 +1,5 @@
-// The laws of expand, logic and logic_batch: over any servables, whatever way they are called, each row
-// becomes what a plain row-by-row program makes of it.
+// The laws of expand, logic and logic_batch: over any servables, whatever way they are called, each
+// row becomes what a plain row-by-row program makes of it.
 #include <galley/compose/expand.hpp>
 #include <galley/compose/logic.hpp>
 #include <galley/testing/faults.hpp>
@@ -34,8 +34,8 @@ using namespace std::chrono_literals;
 
 namespace {
 
-/// A row that came to this is not what its program makes of it, and says so: it was late, stopped or
-/// refused, or halving for it was given up. No drawn graph answers it otherwise.
+/// A row that came to this is not what its program makes of it, and says so: it was late, stopped
+/// or refused, or halving for it was given up. No drawn graph answers it otherwise.
 bool is_given_up(Status status) {
   return status == Status::cancelled || status == Status::deadline_exceeded ||
          status == Status::resource_exhausted || status == Status::unavailable;

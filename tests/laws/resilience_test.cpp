@@ -278,7 +278,8 @@ namespace {
 
 constexpr int shapes = 10;
 
-/// A graph of this file's nodes, with faulty stages within, and something whose life can be watched.
+/// A graph of this file's nodes, with faulty stages within, and something whose life can be
+/// watched.
 Servable<int, int> faulty_graph(int shape, const ManualExecutor& executor,
                                 const std::shared_ptr<FaultPlan>& plan,
                                 const std::shared_ptr<int>& alive) {

@@ -1,5 +1,5 @@
-// Many threads through user logic and expansion, over servables that answer on other threads: for TSan
-// and ASan.
+// Many threads through user logic and expansion, over servables that answer on other threads: for
+// TSan and ASan.
 #include <galley/compose/batched.hpp>
 #include <galley/compose/expand.hpp>
 #include <galley/compose/logic.hpp>

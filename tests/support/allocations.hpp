@@ -19,8 +19,8 @@ class AllocationCount {
   std::size_t before_;
 };
 
-/// The `nth` call of `operator new` by this thread from now (1, 2, …) that asks for `least` bytes or
-/// more finds no memory, and no other call. Ends with its scope; one at a time.
+/// The `nth` call of `operator new` by this thread from now (1, 2, …) that asks for `least` bytes
+/// or more finds no memory, and no other call. Ends with its scope; one at a time.
 class NoMemoryOnce {
  public:
   explicit NoMemoryOnce(std::size_t nth, std::size_t least = 0) noexcept;

@@ -1,5 +1,5 @@
-// What the tests of timeouts, retries, hedges, breakers and shadows share: children that answer when
-// a test says so, or as a script does.
+// What the tests of timeouts, retries, hedges, breakers and shadows share: children that answer
+// when a test says so, or as a script does.
 #pragma once
 
 #include <galley/compose/map.hpp>

@@ -96,8 +96,9 @@ EnsembleOf<M, C> make_ensemble(std::optional<Executor> executor, C combiner,
 /// vote is decided or its quorum out of reach, no more members are asked. Slots beneath several
 /// members are read at one version.
 ///
-/// Without an executor the members are asked in turn, on the caller's thread; those that answer later
-/// are submitted to at once before that, by `serve` where its thread can wait for all of them.
+/// Without an executor the members are asked in turn, on the caller's thread; those that answer
+/// later are submitted to at once before that, by `serve` where its thread can wait for all of
+/// them.
 ///
 /// Errors   as above; what the combiner says; internal: it threw; failed_precondition (`check`): no
 ///          members or more than 256, options that contradict each other

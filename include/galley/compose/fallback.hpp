@@ -40,8 +40,8 @@ struct FallbackRule {
 }  // namespace detail
 
 /// Each row is answered by the first of `chain` that does not fail for it with one of
-/// `options.on`; where all do, by the last one's error. Rows that a servable answers take no part in
-/// the next; those left go there together.
+/// `options.on`; where all do, by the last one's error. Rows that a servable answers take no part
+/// in the next; those left go there together.
 ///
 /// A row whose request's own deadline has passed is not computed again. `constant` at the end
 /// answers whatever happens; `control(ChainStatistics)` says what each took.

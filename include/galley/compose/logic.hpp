@@ -119,7 +119,8 @@ auto make_logic_batch(std::string name, F&& f, Models... servables) {
 /// Calls block, so servables that wait for other threads are refused (`check`): see below. Rows
 /// whose request is over are answered without f. All calls of a request see one version of a slot.
 ///
-/// Errors   as `map_batch`: where f throws for a batch it is halved, if all servables are repeatable
+/// Errors   as `map_batch`: where f throws for a batch it is halved, if all servables are
+///          repeatable
 /// Threads  f is called from any thread
 template <Row In, class Mode = detail::ExceptionMode, class F, AnyServable... Models>
   requires(sizeof...(Models) > 0)

@@ -75,9 +75,9 @@ struct TraceOptions {
 /// function may, begins anew as a root; one trace may be of several requests.
 ///
 /// Threads  thread-safe
-/// Cost     a traced call of a node takes the trace's lock and reads its clock twice, from room that
-///          was reserved; a node that answers later allocates its state. A request without a trace
-///          pays a compare for each node
+/// Cost     a traced call of a node takes the trace's lock and reads its clock twice, from room
+///          that was reserved; a node that answers later allocates its state. A request without a
+///          trace pays a compare for each node
 class Trace {
  public:
   /// Times are read from `clock`: an executor's, `executor.now().clock`, or the steady one.

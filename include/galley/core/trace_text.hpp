@@ -30,8 +30,8 @@ inline Duration waited(std::span<const Span> spans, SpanId span) {
   return children.empty() ? Duration::zero() : spans[children.front()].start - spans[span].start;
 }
 
-/// Spans as lines, for people and for tests: "model [map] rows 0-2 of 5, 1 failed, waited 2 us, took
-/// 12.5 us", two more spaces before it for each span above.
+/// Spans as lines, for people and for tests: "model [map] rows 0-2 of 5, 1 failed, waited 2 us,
+/// took 12.5 us", two more spaces before it for each span above.
 inline std::string to_text(std::span<const Span> spans);
 
 /// The same of all spans of a trace so far.

@@ -29,9 +29,9 @@ template <class T>
 struct Described {};
 
 /// How a T is read from JSON. Specialise it for types that are none of: bool, integers, floating
-/// numbers, `std::string`, `Duration`, enumerations with `choices`, structs with `fields`, `std::vector`,
-/// `std::optional` and `Required` of such, servables. All else is *named*: the host puts it into the
-/// registry, or says there how it is made (`add_value`, `add_policy`).
+/// numbers, `std::string`, `Duration`, enumerations with `choices`, structs with `fields`,
+/// `std::vector`, `std::optional` and `Required` of such, servables. All else is *named*: the host
+/// puts it into the registry, or says there how it is made (`add_value`, `add_policy`).
 template <class T>
 struct Codec;
 

@@ -22,11 +22,12 @@ namespace galley::inline v1 {
 //                       "policy": {"kind": "size_or_delay", "max_delay": "1ms"}}},
 //    "kind": "pipeline", "stages": ["decode", "net", "best_class"]}
 //
-// The document is a node; `define` and `"$schema"`, for editors, are the outermost's only. A node is `{"kind": ..., ...}`, or the name of a servable: of one that
-// `define` gives, or else of one in the registry; `"net"` is short for `{"use": "net"}`. Whoever
-// names a definition shares it: it is built once, and only where somebody names it. What holds for
-// nodes holds for policies, executors and functions too: a text names what the host registered, an
-// object says how to make it. What a kind may be given is in `schema_of(registry)`.
+// The document is a node; `define` and `"$schema"`, for editors, are the outermost's only. A node
+// is `{"kind": ..., ...}`, or the name of a servable: of one that `define` gives, or else of one in
+// the registry; `"net"` is short for `{"use": "net"}`. Whoever names a definition shares it: it is
+// built once, and only where somebody names it. What holds for nodes holds for policies, executors
+// and functions too: a text names what the host registered, an object says how to make it. What a
+// kind may be given is in `schema_of(registry)`.
 //
 // # A kind of one's own
 //
@@ -175,7 +176,8 @@ std::string print_graph(const Servable<In, Out>& servable, const Registry& regis
   return io::detail::print(servable.node(), registry);
 }
 
-/// What documents may say with this registry, as JSON Schema (2020-12): for editors, and for people.
+/// What documents may say with this registry, as JSON Schema (2020-12): for editors, and for
+/// people.
 std::string schema_of(const Registry& registry);
 
 }  // namespace galley::inline v1

@@ -94,8 +94,8 @@ using MadeOf = typename Made<std::remove_cvref_t<decltype(std::declval<K>().make
 /// Every function that adds returns the registry, so that calls can be chained; what goes wrong is
 /// kept, and told by `check` and by whoever loads a graph.
 ///
-/// Errors   of `check`: already_exists: the name is taken; invalid_argument: a name that is empty or
-///          longer than 128 bytes, or a kind whose fields differ between row types
+/// Errors   of `check`: already_exists: the name is taken; invalid_argument: a name that is empty
+///          or longer than 128 bytes, or a kind whose fields differ between row types
 /// Threads  thread-compatible: one that is no longer changed may be read by any thread
 /// Example  examples/graph_from_json.cpp
 class Registry {
@@ -105,8 +105,8 @@ class Registry {
 
   // ---- what documents name ----
 
-  /// A servable of the host's: `{"use": name}`. `signature` is what it takes and gives where it does
-  /// not say so itself; either side may be empty.
+  /// A servable of the host's: `{"use": name}`. `signature` is what it takes and gives where it
+  /// does not say so itself; either side may be empty.
   template <class In, class Out>
   Registry& add(std::string name, Servable<In, Out> servable,
                 std::shared_ptr<const Signature> signature = nullptr) {

@@ -10,9 +10,9 @@
 
 namespace galley::inline v1 {
 
-/// Says of an answer whether a cascade keeps it: a function of the answer, or of the level's number,
-/// counted from 0, and the answer; gives a `bool` or a `Result<bool>`, whose error becomes the
-/// row's. Shipped: `policy/accept/confident.hpp`, `policy/accept/margin.hpp`.
+/// Says of an answer whether a cascade keeps it: a function of the answer, or of the level's
+/// number, counted from 0, and the answer; gives a `bool` or a `Result<bool>`, whose error becomes
+/// the row's. Shipped: `policy/accept/confident.hpp`, `policy/accept/margin.hpp`.
 ///
 /// Pure: no clock, no lock, no state; called on whatever thread has the answer.
 template <class A, class Out>

@@ -117,8 +117,8 @@ inline ForkPlan plan_fork(const ForkView& view) {
 /// What it costs to have another thread begin, learned while serving.
 ///
 /// Follows the latest wakes, each counting an eighth and at most four times what is known. While
-/// nothing is handed over it is forgotten towards the least, so that a busy time does not end forking
-/// for good.
+/// nothing is handed over it is forgotten towards the least, so that a busy time does not end
+/// forking for good.
 ///
 /// Threads  thread-compatible
 /// Cost     O(1)

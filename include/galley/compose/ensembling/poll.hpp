@@ -80,7 +80,8 @@ struct EnsembleNode<In, Mid, C, Mode>::Poll {
         left(ensemble.ballot_.size()),
         done(std::move(owed)) {
     kept.assign(ensemble.pinned(request).view());
-    // All that is taken from the frame is taken now: once asked, members may let others go on in it.
+    // All that is taken from the frame is taken now: once asked, members may let others go on in
+    // it.
     for (Seat*& seat : seats.span()) seat = &memory.make<Seat>();
     if (!ensemble.executor_.has_value() || ensemble.inline_.empty()) return;
     const std::size_t own = caller == Caller::takes_part ? 1 : 0;

@@ -124,9 +124,9 @@ template <class F, class In, class Item>
 concept SplitsInto = std::move_constructible<F> && std::invocable<const F&, const In&> &&
                      detail::is_items<detail::SplitAnswer<F, In>, Item>;
 
-/// `Out f(const In&, const Rows<Found>&)` or `Result<Out>`, also from `Batch<Found>`: what was found
-/// for all items of a row as one answer; or from `ItemOutcomes<Found>`, which shows failed items
-/// too. Must be callable through const.
+/// `Out f(const In&, const Rows<Found>&)` or `Result<Out>`, also from `Batch<Found>`: what was
+/// found for all items of a row as one answer; or from `ItemOutcomes<Found>`, which shows failed
+/// items too. Must be callable through const.
 template <class F, class In, class Found>
 concept CollapsesFrom = std::move_constructible<F> &&
                         (detail::collapse_form<F, In, Found>() != detail::CollapseForm::none);

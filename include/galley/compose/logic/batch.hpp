@@ -26,8 +26,8 @@ namespace galley::inline v1 {
 ///
 /// Rows are named by their numbers in the batch, ascending; one may be named several times.
 ///
-/// Errors   internal for each row asked for: another number of values than rows, or rows that are not
-///          in the batch
+/// Errors   internal for each row asked for: another number of values than rows, or rows that are
+///          not in the batch
 /// Threads  the function's own; valid within its call
 template <class In, class A, class B>
 class BatchCaller {

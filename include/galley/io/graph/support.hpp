@@ -1,5 +1,5 @@
-// All kinds of nodes that galley has, for one pair of row types: what `Registry::support` needs, and
-// who calls it includes.
+// All kinds of nodes that galley has, for one pair of row types: what `Registry::support` needs,
+// and who calls it includes.
 #pragma once
 
 #include <galley/core/named_tensors.hpp>
