@@ -116,7 +116,7 @@ void round(std::size_t workers, const EnsembleOptions& options,
   }
   CHECK(tally.answered == threads * each);
   CHECK(tally.wrong == 0);
-  CHECK(tally.values > 0);
+  if (options.cut_off == 0ns) CHECK(tally.values > 0);
   CHECK(alive.use_count() == 1);
 }
 

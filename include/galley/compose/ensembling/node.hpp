@@ -65,10 +65,6 @@ class EnsembleNode {
     }
     return {};
   }
-  void plan_wait(WaitPlan& plan) const {
-    if (executor_.has_value()) plan.add(*executor_);
-    each_child([&](const NodeHeader& child) { child.table->plan_wait(child, plan); });
-  }
   void describe(Description& description) const;
   Result<void> control(ControlRequest& request) const;
 
