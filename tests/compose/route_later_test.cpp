@@ -1,13 +1,8 @@
 // Routes whose arms answer later.
-#include <galley/compose/ensemble.hpp>
-#include <galley/compose/hedge.hpp>
-#include <galley/compose/in_order.hpp>
 #include <galley/compose/map.hpp>
 #include <galley/compose/on.hpp>
 #include <galley/compose/pipeline.hpp>
-#include <galley/compose/retry.hpp>
 #include <galley/compose/route.hpp>
-#include <galley/compose/timeout.hpp>
 #include <galley/core/slot.hpp>
 #include <galley/core/tensor_rows.hpp>
 #include <galley/testing/manual_executor.hpp>
@@ -156,33 +151,6 @@ TEST_CASE("arms that wait are asked at once", "[route]") {
     const Outcomes<int> out = route(is_odd, {later, later}).serve_rows(rows);
     for (std::size_t i = 0; i < 6; ++i) CHECK(*out[i] == rows[i]);
   }
-}
-
-TEST_CASE("who waits for arms at once knows the executors that they wait for", "[route]") {
-  const ManualExecutor executor, other;
-  const Servable<int, int> later("later", [](int n, Completion<int> done) { done(n); });
-  const auto plan_of = [](const Servable<int, int>& graph) {
-    galley::WaitPlan plan;
-    graph.node().table->plan_wait(graph.node(), plan);
-    return plan;
-  };
-  const auto waits_for = [&](const Servable<int, int>& graph) {
-    galley::WaitPlan plan = plan_of(graph);
-    if (!plan.possible()) return false;
-    plan.add(other);  // not possible beside another one
-    return !plan.possible();
-  };
-  CHECK_FALSE(waits_for(plus(0)));
-  CHECK_FALSE(waits_for(later));
-  CHECK(waits_for(galley::on(executor, plus(0))));
-  CHECK(waits_for(galley::batched(executor, plus(0))));
-  CHECK(waits_for(galley::timeout(executor, later, 1ms)));
-  CHECK(waits_for(galley::hedge(executor, later)));
-  CHECK(waits_for(galley::retry(executor, later)));
-  CHECK(waits_for(galley::ensemble(galley::Executor(executor), galley::First{}, {later, later})));
-  CHECK(waits_for(later |
-                  galley::slot("slot", galley::in_order(galley::on(executor, later))).servable));
-  CHECK_FALSE(plan_of(galley::on(executor, later) | galley::on(other, later)).possible());
 }
 
 TEST_CASE("serve gives up at the deadline, and keeps what was answered", "[route]") {
