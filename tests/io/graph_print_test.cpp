@@ -109,23 +109,29 @@ TEST_CASE("the schema says what there is, with bounds, defaults and docs", "[io]
     }
     return *here;
   };
+  const auto is = [&](const io::Value& got, const std::string& wanted) {
+    CAPTURE(to_json_line(got));
+    CHECK(got == *io::parse_json(wanted));
+  };
   const auto node = at({"$defs", "node.batched", "properties"});
-  CHECK(*node.find("options")->find("properties")->find("max_rows") == *io::parse_json(R"(
-      {"type": "integer", "minimum": 1, "maximum": 1048576,
-       "description": "The most rows a batch may have.", "default": 64})"));
-  CHECK(*node.find("options")->find("properties")->find("caller_runs") == *io::parse_json(R"(
-      {"enum": ["when_idle", "never"],
-       "description": "Whether a caller may run its own batch while the model is free.",
-       "default": "when_idle"})"));
-  CHECK(*node.find("executor") ==
-        *io::parse_json(R"({"anyOf": [{"enum": ["cpu"]}], "description": "Where batches run."})"));
-  CHECK(at({"$defs", "node.batched", "required"}) ==
-        *io::parse_json(R"(["kind", "executor", "of"])"));
-  CHECK(node.find("policy")->find("anyOf")->list()->size() == 3);
-  CHECK(at({"$defs", "node.everything", "properties", "wait", "default"}) == io::Value("2ms"));
-  CHECK(at({"$defs", "node.everything", "properties", "numbers"}) == *io::parse_json(R"(
-      {"type": "array", "items": {"type": "integer", "minimum": -5, "maximum": 5},
-       "minItems": 1, "maxItems": 4, "description": "Numbers.", "default": [1, 2]})"));
+  const io::Value& options = *node.find("options")->find("properties");
+  is(*options.find("max_rows"),
+     R"({"type": "integer", "minimum": 1, "maximum": 1048576,
+         "description": "The most rows a batch may have.", "default": 64})");
+  is(*options.find("caller_runs"),
+     R"({"enum": ["when_idle", "never"],
+         "description": "Whether a caller may run its own batch while the model is free.",
+         "default": "when_idle"})");
+  is(*node.find("executor"),
+     R"({"anyOf": [{"$ref": "#/$defs/named.executor"}], "description": "Where batches run."})");
+  is(*node.find("policy")->find("anyOf"), R"([{"$ref": "#/$defs/named.batch%20policy"}])");
+  is(at({"$defs", "node.batched", "required"}), R"(["kind", "executor", "of"])");
+  is(at({"$defs", "named.executor", "anyOf"}), R"([{"enum": ["cpu"]}])");
+  CHECK(at({"$defs", "named.batch policy", "anyOf"}).list()->size() == 3);
+  is(at({"$defs", "node.everything", "properties", "wait", "default"}), "\"2ms\"");
+  is(at({"$defs", "node.everything", "properties", "numbers"}),
+     R"({"type": "array", "items": {"type": "integer", "minimum": -5, "maximum": 5},
+         "minItems": 1, "maxItems": 4, "description": "Numbers.", "default": [1, 2]})");
 }
 
 TEST_CASE("JSON is read and written as it is", "[io][json]") {

@@ -65,13 +65,10 @@ Value count(std::size_t n) {
 class SchemaWriter {
  public:
   explicit SchemaWriter(const Contents& registry) : registry_(registry) {
-    for (const auto& [thing, value] : registry.values) {
-      families_[thing.family.id].name = std::string(thing.family.name);
-      families_[thing.family.id].values.push_back(thing.name);
-    }
+    for (const auto& [thing, value] : registry.values)
+      things_of(thing).values.push_back(thing.name);
     for (const auto& [thing, maker] : registry.makers) {
-      families_[thing.family.id].name = std::string(thing.family.name);
-      families_[thing.family.id].makers.emplace_back(thing.name, &maker);
+      things_of(thing).makers.emplace_back(thing.name, &maker);
     }
   }
 
@@ -93,13 +90,15 @@ class SchemaWriter {
     Value any;
     any.set("oneOf", Value(std::move(any_node)));
     definitions.set("node", std::move(any));
+    for (const auto& [id, things] : families_) definitions.set(things.definition, family(things));
     root.set("$defs", std::move(definitions));
     return root;
   }
 
  private:
+  /// What there is of a family. A definition of its own: a policy may be made of others like it.
   struct Things {
-    std::string name;
+    std::string definition;
     std::vector<std::string> values;
     std::vector<std::pair<std::string, const Maker*>> makers;
   };
@@ -208,19 +207,11 @@ class SchemaWriter {
   }
 
   Value named(const Schema& schema) const {
-    std::vector<std::string> names;
     Value::List ways;
     for (const Family& family : schema.families) {
       const auto at = families_.find(family.id);
-      if (at == families_.end()) continue;
-      names.insert(names.end(), at->second.values.begin(), at->second.values.end());
-      for (const auto& [name, maker] : at->second.makers) {
-        Value members;
-        members.set("kind", constant(name));
-        ways.push_back(fields(maker->schema, std::move(members), {"kind"}));
-      }
+      if (at != families_.end()) ways.push_back(reference(at->second.definition));
     }
-    if (!names.empty()) ways.push_back(texts(names));
     Value value;
     if (ways.empty()) {  // the host has put none into the registry
       value.set("not", Value(Value::Object()));
@@ -228,6 +219,29 @@ class SchemaWriter {
       value.set("anyOf", Value(std::move(ways)));
     }
     return value;
+  }
+
+  Value family(const Things& things) const {
+    Value::List ways;
+    for (const auto& [name, maker] : things.makers) {
+      Value members;
+      members.set("kind", constant(name));
+      ways.push_back(fields(maker->schema, std::move(members), {"kind"}));
+    }
+    if (!things.values.empty()) ways.push_back(texts(things.values));
+    Value value;
+    value.set("anyOf", Value(std::move(ways)));
+    return value;
+  }
+
+  Things& things_of(const ThingName& thing) {
+    Things& things = families_[thing.family.id];
+    if (!things.definition.empty()) return things;
+    things.definition = "named." + std::string(thing.family.name);
+    for (const auto& [id, other] : families_) {
+      if (&other != &things && other.definition == things.definition) things.definition += "'";
+    }
+    return things;
   }
 
   static Value without_description(Value value) {
