@@ -71,9 +71,9 @@ int main() {
 }
 
 // prints:
-// rain 0.86
-// rain 0.10
-// rain 0.21
+// rain 0.83
+// rain 0.15
+// rain 0.26
 // unavailable: fewer than 2 of 2 members answered: member "window": curtains drawn
 // median 6.0
 // 0 failures
