@@ -43,8 +43,8 @@ budget() { # budget <lines> <header or directory below $include>...
   done
 }
 budget 100000 galley/core
-budget 80000 galley/policy  # <chrono>, <memory> and <string> alone are 72000
-budget 110000 galley/compose galley/testing
+budget 115000 galley/policy  # all together; <chrono>, <memory> and <string> alone are 72000
+budget 140000 galley/compose galley/testing  # all together
 budget 120000 galley/galley.hpp galley/runtime
 budget 120000 galley/io.hpp
 budget 140000 galley/io  # io/graph/support.hpp sees every combinator

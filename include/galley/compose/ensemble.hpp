@@ -28,15 +28,15 @@ namespace detail {
 
 template <class M>
 struct MemberTypes;
-template <class I, class Mid_>
-struct MemberTypes<Servable<I, Mid_>> {
+template <class I, class O>
+struct MemberTypes<Servable<I, O>> {
   using In = I;
-  using Mid = Mid_;
+  using Mid = O;
 };
-template <class I, class Mid_>
-struct MemberTypes<Member<I, Mid_>> {
+template <class I, class O>
+struct MemberTypes<Member<I, O>> {
   using In = I;
-  using Mid = Mid_;
+  using Mid = O;
 };
 
 }  // namespace detail

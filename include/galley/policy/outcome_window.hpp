@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cmath>
 #include <cstddef>
 #include <cstdint>
 
@@ -59,7 +60,7 @@ class OutcomeWindow {
     if (part == whole) return number;
     const double exact =
         static_cast<double>(number) * static_cast<double>(part) / static_cast<double>(whole);
-    return std::min(static_cast<std::uint64_t>(exact + 0.5), part);
+    return std::min(static_cast<std::uint64_t>(std::llround(exact)), part);
   }
   std::uint64_t total(std::uint64_t Slice::*figure) const noexcept {
     std::uint64_t all = 0;

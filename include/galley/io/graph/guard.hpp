@@ -40,8 +40,8 @@ struct ShapeIsPolicy {
              {.min = -1, .max_items = Shape::max_rank});
   }
   Result<AnyCheck<Tensor>> make() const {
-    GALLEY_TRY(Shape wanted, Shape::of(std::span<const std::int64_t>(*shape)));
-    return AnyCheck<Tensor>(shape_is(std::move(wanted)));
+    GALLEY_TRY(const Shape wanted, Shape::of(std::span<const std::int64_t>(*shape)));
+    return AnyCheck<Tensor>(shape_is(wanted));
   }
 };
 

@@ -22,8 +22,10 @@ inline constexpr bool is_early_answer =
 
 /// Any answer of a repair or an early answer as the fullest of its forms.
 template <class T>
-Result<std::optional<T>> repaired(T&& row) {
-  return std::optional<T>(std::move(row));
+Result<std::optional<T>> repaired(T&& row)
+  requires(!std::is_lvalue_reference_v<T>)
+{
+  return std::optional<T>(std::forward<T>(row));
 }
 template <class T>
 Result<std::optional<T>> repaired(std::optional<T>&& row) {

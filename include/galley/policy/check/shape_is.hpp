@@ -48,7 +48,7 @@ struct DTypeIs {
 
 /// The row has this shape; `any` stands for any extent.
 inline ShapeIs shape_is(Shape shape) {
-  return {std::move(shape)};
+  return {shape};
 }
 
 /// The row's elements are of this type.
