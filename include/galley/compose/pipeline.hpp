@@ -99,6 +99,7 @@ class PipelineNode {
         casualties = std::move(mid).casualties();
       }
       const BatchContext& onward = alive.has_value() ? alive->view() : context;
+      // NOLINTNEXTLINE(bugprone-use-after-move): the two parts of it, one after the other
       pipeline.b_.submit_batch(std::move(mid).survivors(), onward, frame,
                                BatchCompletion<Out>(
                                    n,

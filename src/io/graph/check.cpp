@@ -13,12 +13,14 @@ constexpr std::size_t longest_name = 128;
 template <class Map>
 std::vector<std::string> keys(const Map& map) {
   std::vector<std::string> all;
+  all.reserve(map.size());
   for (const auto& [name, value] : map) all.push_back(name);
   return all;
 }
 
 std::vector<std::string> member_names(const Schema& schema) {
   std::vector<std::string> all;
+  all.reserve(schema.fields.size());
   for (const Field& field : schema.fields) all.push_back(field.name);
   return all;
 }

@@ -215,7 +215,7 @@ void Batcher<In, Out, Policy>::deliver(Runner& runner, Bucket& bucket, Outcomes<
   std::size_t first = 0;
   for (const Part& part : parts) {
     Request& request = *part.request;
-    const auto take_out = [&] {
+    const auto take_out = [&] {  // NOLINT(bugprone-use-after-move): moved for the last
       Outcomes<Out> out = outcomes_out(outcomes, first, part.count);
       if (!shared) SharedBlocks<Out>::unshare(out.survivors());
       return out;
@@ -370,7 +370,7 @@ template <class In, class Out, BatchPolicy Policy>
     if (bucket != nullptr && well) bucket->costs.observe(size, end - start);
     window_rows_ += first == 0 ? count - 1 : count;  // the run itself counts for one
     note_window(end);
-    if (whole) return outcomes;
+    if (whole) return outcomes;  // NOLINT(bugprone-use-after-move): a new one each turn
     first += count;
   }
   lock.unlock();

@@ -40,7 +40,8 @@ class FewOf {
  private:
   T* at_;
   std::size_t size_;
-  alignas(T) std::byte inline_[few * sizeof(T)];
+  alignas(T)
+      std::byte inline_[few * sizeof(T)];  // NOLINT(bugprone-sizeof-expression): T may be a pointer
 };
 
 }  // namespace galley::inline v1::detail
