@@ -1,6 +1,7 @@
 // The laws of traces: over random graphs, what a trace says is what happened, and it changes
 // nothing.
 #include <galley/compose/batched.hpp>
+#include <galley/compose/fallback.hpp>
 #include <galley/compose/guard.hpp>
 #include <galley/compose/in_order.hpp>
 #include <galley/compose/map.hpp>
@@ -71,7 +72,7 @@ class TracedGraphs {
   int number(int below) { return static_cast<int>(random_() % static_cast<unsigned>(below)); }
 
   Drawn graph(int depth) {
-    switch (depth > 0 ? number(11) : 0) {
+    switch (depth > 0 ? number(12) : 0) {
       case 1:
       case 2:
       case 3:
@@ -99,6 +100,13 @@ class TracedGraphs {
         const auto valid = [](const int& row) { return row % 6 != 1; };
         return {galley::guard(valid, inner.servable),
                 [inner, valid](int row) { return valid(row) && inner.passes(row); }};
+      }
+      case 11: {
+        Drawn a = graph(depth - 1), b = graph(depth - 1);
+        const galley::FallbackOptions any{
+            .on = {Status::invalid_argument, Status::internal, Status::unavailable}};
+        return {galley::fallback({a.servable, b.servable}, any),
+                [a, b](int row) { return a.passes(row) || b.passes(row); }};
       }
       default:
         return leaf();
