@@ -2,6 +2,7 @@
 #include <galley/compose/map.hpp>
 #include <galley/compose/on.hpp>
 #include <galley/core/slot.hpp>
+#include <galley/testing/contracts/servable.hpp>
 #include <galley/testing/manual_executor.hpp>
 
 #include <support/allocations.hpp>
@@ -9,6 +10,7 @@
 
 #include <chrono>
 #include <cstddef>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <stdexcept>
@@ -326,6 +328,20 @@ TEST_CASE("ensembles that cannot be say why", "[ensemble]") {
         "failed_precondition: ensemble(a): weighted_mean: weights: expected one for each of 1 "
         "members, got 2");
   CHECK(ensemble(Mean{}, {a, a}, {.quorum = 3}).serve(1).status() == Status::failed_precondition);
+}
+
+TEST_CASE("ensembles keep the contract of servables", "[ensemble]") {
+  const galley::ManualExecutor executor;
+  const std::vector<int> samples{1, 2, 3, 4, 2};
+  const auto a = plus("a", 1), b = refusing("b", 2), c = refusing("c", 3, Status::unavailable);
+  for (const auto& graph :
+       {ensemble(Mean{}, {a, b, c}), ensemble(Mean{}, {a, b, c}, {.quorum = 2}),
+        ensemble(First{}, {b, c}), ensemble(executor, Mean{}, {a, galley::on(executor, b), c}),
+        ensemble(executor, First{}, {c, b}, {.fork = galley::EnsembleOptions::Fork::always})}) {
+    const auto failures = galley::check_servable<int, double>(graph, samples, std::equal_to<>(),
+                                                              [&] { executor.run_all(); });
+    CHECK(failures == std::vector<galley::ContractFailure>{});
+  }
 }
 
 TEST_CASE("an ensemble describes itself", "[ensemble]") {

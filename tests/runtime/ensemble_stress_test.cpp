@@ -3,6 +3,7 @@
 #include <galley/compose/fan_out.hpp>
 #include <galley/compose/map.hpp>
 #include <galley/compose/on.hpp>
+#include <galley/compose/pipeline.hpp>
 #include <galley/runtime/thread_pool.hpp>
 
 #include <atomic>
@@ -101,7 +102,10 @@ void round(std::size_t workers, const EnsembleOptions& options,
   {
     ThreadPool pool{{.workers = workers}};
     const Executor executor = pool;
-    auto graph = std::make_unique<Servable<int, int>>(voters(executor, options, alive));
+    // A stage after it takes from the same frame, on whichever thread ended the vote.
+    auto graph = std::make_unique<Servable<int, int>>(
+        voters(executor, options, alive) |
+        galley::on(executor, map("after", [alive](int n) { return n; })));
     std::vector<std::thread> callers;
     for (unsigned t = 0; t < threads; ++t) {
       callers.emplace_back([&, copy = *graph, t] { ask(copy, executor, tally, t); });
