@@ -123,6 +123,15 @@ TEST_CASE("a sink may hear of whole batches, with how long each took", "[shadow]
   CHECK(batches == 1);
 }
 
+TEST_CASE("who waits for a shadow waits for its primary only", "[shadow]") {
+  const ManualExecutor one, two, three;
+  const auto graph = shadow(one, galley::on(two, times(2)), galley::on(three, times(2)), all,
+                            [](const ShadowBatch<int, int>&) {});
+  galley::WaitPlan plan;
+  graph.node().table->plan_wait(graph.node(), plan);
+  CHECK(plan.possible());
+}
+
 TEST_CASE("a share of requests is sampled, all rows of each", "[shadow]") {
   const ManualExecutor executor;
   const auto script = std::make_shared<Script>();

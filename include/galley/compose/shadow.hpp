@@ -42,6 +42,8 @@ class ShadowNode {
     visit(primary_.node());
     visit(queue_->other().node());
   }
+  /// Nobody waits for the other.
+  void plan_wait(WaitPlan& plan) const { primary_.node().table->plan_wait(primary_.node(), plan); }
   Result<void> prepare(const PrepareScope& scope) const {
     GALLEY_TRY(primary_.prepare(scope));
     return queue_->other().prepare(PrepareScope(queue_->executor()));

@@ -108,8 +108,8 @@ TEST_CASE("weights by context are those of the row's request", "[route_policy]")
     if (row.request_id == 15) return RouteWeights{0, 0};
     return row.priority > 0 ? RouteWeights{0, 1} : RouteWeights{1, 0};
   });
-  CHECK(policy.route({.arms = 2, .priority = 1}) == Result<std::size_t>(1));
-  CHECK(policy.route({.arms = 2, .priority = 0}) == Result<std::size_t>(0));
+  CHECK(policy.route({.arms = 2, .priority = 1}) == Result<std::size_t>(std::size_t{1}));
+  CHECK(policy.route({.arms = 2, .priority = 0}) == Result<std::size_t>(std::size_t{0}));
   CHECK_THROWS(policy.route({.arms = 2, .request_id = 13}));  // the route's to catch
   const auto wrong = policy.route({.arms = 2, .request_id = 14});
   CHECK(wrong.status() == Status::internal);
