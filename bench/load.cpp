@@ -1,8 +1,15 @@
-// The load harness on a small model of its own. With your servable in the place of `model`, this is
-// the program to measure it with: sh bench/run.sh load --arrivals bursty
+// The load harness on a small model of its own, or on a graph of yours from a document:
+//
+//   sh bench/run.sh load --arrivals bursty
+//   sh bench/run.sh load --graph graph.json --model net=net.pt:1x28x28 --rate 500
+//
+// With your servable in the place of `model`, this is the program to measure it with.
 #include <galley/galley.hpp>
 #include <galley/load/command_line.hpp>
 
+#include <load/graph.hpp>
+
+#include <algorithm>
 #include <chrono>
 #include <cstdint>
 #include <cstdio>
@@ -22,11 +29,13 @@ std::uint64_t churn(std::uint64_t seed) {
 int main(int argc, char** argv) {
   const galley::Result<galley::load::Command> command = galley::load::parse(
       argc, argv, {.json = "build/bench/load.json", .html = "build/bench/load.html"});
+  const bool is_graph = command && std::ranges::count(command->rest, "--graph") != 0;
+  if (is_graph) return bench::drive_graph(*command);
   if (!command || !command->rest.empty()) {
     const std::string why =
         command ? "unknown: " + command->rest.front() : galley::to_string(command.error());
-    std::fprintf(stderr, "%s\nusage: load [option...]\n%s", why.c_str(),
-                 galley::load::usage.data());
+    std::fprintf(stderr, "%s\nusage: load [option...]\n%s%s", why.c_str(),
+                 galley::load::usage.data(), bench::graph_usage);
     return 2;
   }
   // One worker: the generator has a core of its own where there are two.
