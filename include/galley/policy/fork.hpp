@@ -137,9 +137,9 @@ class WakeCost {
     seen_ = true;
   }
 
-  /// One more run without handing over.
+  /// Once more it was decided to hand nothing over.
   void forget() noexcept {
-    if (value_ > least_) value_ -= std::max((value_ - least_) / 64, Duration(1));
+    if (value_ > least_) value_ -= std::max((value_ - least_) / 4, Duration(1));
   }
 
  private:

@@ -117,15 +117,17 @@ class EnsembleNode {
     }
   }
 
-  /// As many outcomes as there are rows, whatever the member does.
-  Outcomes<Mid> checked(std::size_t member, Outcomes<Mid> outcomes, std::size_t rows) const {
+  /// Makes them as many outcomes as there are rows, whatever the member did.
+  void check(std::size_t member, Outcomes<Mid>& outcomes, std::size_t rows) const {
     if (outcomes.answers(rows)) [[likely]]
-      return outcomes;
-    return Outcomes<Mid>::failed(
+      return;
+    outcomes = Outcomes<Mid>::failed(
         rows, within(ballot_[member].servable.name(), miscounted(outcomes.size(), rows)));
   }
   Outcomes<Mid> ask(std::size_t member, const Batch<In>& batch, const BatchContext& context) const {
-    return checked(member, ballot_[member].servable.serve_batch(batch, context), batch.size());
+    Outcomes<Mid> outcomes = ballot_[member].servable.serve_batch(batch, context);
+    check(member, outcomes, batch.size());
+    return outcomes;
   }
   /// The same, and what it cost is noted.
   Outcomes<Mid> ask_timed(std::size_t member, const Batch<In>& batch,
@@ -140,6 +142,11 @@ class EnsembleNode {
     record_->answered(member, outcomes.survivors().size(), outcomes.casualties().size());
   }
   void count_all(std::size_t rows, Answers answers) const {
+    const bool all = std::ranges::all_of(answers, [rows](const AnswerView<Mid>& answer) {
+      return answer.outcomes != nullptr && answer.outcomes->survivors().size() == rows;
+    });
+    if (all) [[likely]]
+      return record_->all_answered(rows);
     for (std::size_t m = 0; m < answers.size(); ++m) {
       const Outcomes<Mid>* said = answers[m].outcomes;
       if (said != nullptr) count(m, *said);

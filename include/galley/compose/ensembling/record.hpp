@@ -34,14 +34,21 @@ class EnsembleRecord {
     add(counts_[member].answered, rows);
     add(counts_[member].failed, failed);
   }
+  /// The same of all members: one count instead of one a member.
+  void all_answered(std::size_t rows) noexcept { add(all_answered_, rows); }
   void cut_off(std::size_t member, std::size_t rows) noexcept {
     add(counts_[member].cut_off, rows);
   }
   void ran_forked() noexcept { add(forked_, 1); }
   /// Counts a run on one thread; true for one in sixteen, which is to be timed.
   bool ran_inline() noexcept {
-    constexpr std::uint64_t timed_every = 16;
     return inline_runs_.fetch_add(1, std::memory_order_relaxed) % timed_every == 0;
+  }
+  /// True where the latest plan for as many rows was one thread, though others were free, and
+  /// nothing was timed since.
+  bool stays_inline(std::size_t rows) const noexcept {
+    return inline_rows_.load(std::memory_order_relaxed) == rows &&
+           inline_runs_.load(std::memory_order_relaxed) % timed_every != 0;
   }
 
   void lane_begins() noexcept { lanes_.fetch_add(1, std::memory_order_relaxed); }
@@ -72,14 +79,17 @@ class EnsembleRecord {
     const std::lock_guard lock(mutex_);
     for (std::size_t i = 0; i < members.size(); ++i) costs[i] = costs_[members[i]].mean(rows);
     ForkPlan made = plan_fork({.costs = costs.span(), .free_workers = free, .wake = wake_.value()});
-    if (made.lanes == 1) wake_.forget();
+    const bool stays = made.lanes == 1 && free == workers;
+    if (stays) wake_.forget();
+    inline_rows_.store(stays ? rows : 0, std::memory_order_relaxed);
     return made;
   }
 
   EnsembleStatistics::OfMember of(std::size_t member) const {
     const Counts& counts = counts_[member];
     return {.name = {},
-            .answered = counts.answered.load(std::memory_order_relaxed),
+            .answered = counts.answered.load(std::memory_order_relaxed) +
+                        all_answered_.load(std::memory_order_relaxed),
             .failed = counts.failed.load(std::memory_order_relaxed),
             .cut_off = counts.cut_off.load(std::memory_order_relaxed)};
   }
@@ -89,6 +99,7 @@ class EnsembleRecord {
   }
 
  private:
+  static constexpr std::uint64_t timed_every = 16;
   using Count = std::atomic<std::uint64_t>;
   struct Counts {
     Count answered{0};
@@ -100,9 +111,11 @@ class EnsembleRecord {
   }
 
   std::unique_ptr<Counts[]> counts_;
+  Count all_answered_{0};
   Count forked_{0};
   Count inline_runs_{0};
-  std::atomic<std::size_t> lanes_{0};  // handed to workers and not ended
+  std::atomic<std::size_t> lanes_{0};        // handed to workers and not ended
+  std::atomic<std::size_t> inline_rows_{0};  // see stays_inline
 
   std::mutex mutex_;
   std::vector<CostTable> costs_;

@@ -42,16 +42,21 @@ template <class In, class Mid, class C, class Mode>
 auto EnsembleNode<In, Mid, C, Mode>::serve_forking(const NodeHeader& node, const Batch<In>& batch,
                                                    const BatchContext& context) const
     -> Outcomes<Out> {
-  ForkPlan plan;
   const bool takes_part = ballot_.options().cut_off == Duration::zero();
+  const bool may_stay = takes_part && later_.empty();
+  const auto on_one_thread = [&] {
+    return serve_in_turn(batch, context, record_->ran_inline() ? &*executor_ : nullptr);
+  };
+  if (may_stay && record_->stays_inline(batch.size())) return on_one_thread();
+  ForkPlan plan;
   if (!inline_.empty()) {
-    const bool is_one = Worker::current() != nullptr || !takes_part;
+    // A caller that takes part is one of as many threads as the executor has, a worker or not: the
+    // cores are no more. Where there is one worker the caller is a second.
+    const bool is_one = Worker::current() != nullptr || !takes_part || workers_ > 1;
     plan =
         record_->plan(inline_, batch.size(), workers_ - (is_one ? 1 : 0), ballot_.options().fork);
   }
-  if (later_.empty() && plan.lanes == 1 && takes_part) {
-    return serve_in_turn(batch, context, record_->ran_inline() ? &*executor_ : nullptr);
-  }
+  if (may_stay && plan.lanes == 1) return on_one_thread();
   return serve_together(node, batch, context, plan);
 }
 
@@ -79,6 +84,7 @@ auto EnsembleNode<In, Mid, C, Mode>::serve_together(const NodeHeader& node, cons
                                           BatchCompletion<Out>());
   poll.limit_at = closes.at;
   poll.start();
+  if (caller == Poll::Caller::takes_part && Worker::current() == nullptr) poll.linger();
   const WaitEnd end = poll.is_closed() ? WaitEnd::done : executor_->wait(poll.over, limit);
   Error why = Poll::late();
   if (end == WaitEnd::stuck) {
