@@ -93,9 +93,11 @@ struct RowLeaf : AuthorBase<F> {
 
  private:
   Outcomes<Out> serve_rows(const Batch<In>& batch, const BatchContext& context) const {
-    Outcomes<Out> outcomes(make_rows<Out>(batch.size(), context.workspace()));
+    const std::size_t rows = batch.size();
+    Outcomes<Out> outcomes(std::in_place,
+                           [&] { return make_rows<Out>(rows, context.workspace()); });
     RowContexts contexts(context);
-    for (std::size_t i = 0; i < batch.size(); ++i) {
+    for (std::size_t i = 0; i < rows; ++i) {
       Result<Out> result = call(batch, i, contexts.next());
       if (result.has_value()) [[likely]] {
         outcomes.survivors().push_back(*std::move(result));
