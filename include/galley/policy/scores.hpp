@@ -5,6 +5,7 @@
 #include <galley/core/result.hpp>
 #include <galley/core/tensor.hpp>
 #include <galley/core/text.hpp>
+#include <galley/policy/exponential.hpp>
 
 #include <algorithm>
 #include <cmath>
@@ -41,20 +42,21 @@ namespace detail {
 /// NaN among the scores makes both NaN, which no threshold accepts.
 template <class T>
 TopScores top_of(std::span<const T> scores, Scores kind) {
-  double first = -std::numeric_limits<double>::infinity();
-  double second = first;
+  T first = -std::numeric_limits<T>::infinity();
+  T second = first;
   bool odd = scores.empty();
   for (const T score : scores) {
-    const auto value = static_cast<double>(score);
-    odd = odd || std::isnan(value);
-    second = std::max(second, std::min(first, value));
-    first = std::max(first, value);
+    odd = odd || std::isnan(score);
+    second = std::max(second, std::min(first, score));
+    first = std::max(first, score);
   }
   if (odd) return {std::nan(""), std::nan("")};
-  if (kind == Scores::probabilities) return {first, scores.size() == 1 ? 0 : second};
-  double sum = 0;
-  for (const T score : scores) sum += std::exp(static_cast<double>(score) - first);
-  return {1 / sum, scores.size() == 1 ? 0 : std::exp(second - first) / sum};
+  const bool alone = scores.size() == 1;
+  if (kind == Scores::probabilities) {
+    return {static_cast<double>(first), alone ? 0 : static_cast<double>(second)};
+  }
+  const double sum = sum_of_exponentials(scores, first);
+  return {1 / sum, alone ? 0 : static_cast<double>(exp_below_zero(second - first)) / sum};
 }
 
 }  // namespace detail

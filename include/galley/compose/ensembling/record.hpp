@@ -44,8 +44,8 @@ class EnsembleRecord {
   bool ran_inline() noexcept {
     return inline_runs_.fetch_add(1, std::memory_order_relaxed) % timed_every == 0;
   }
-  /// True where the latest plan for as many rows was one thread, though others were free, and
-  /// nothing was timed since.
+  /// True where the latest plan for as many rows was one thread, though others were free and all
+  /// costs known, and nothing was timed since.
   bool stays_inline(std::size_t rows) const noexcept {
     return inline_rows_.load(std::memory_order_relaxed) == rows &&
            inline_runs_.load(std::memory_order_relaxed) % timed_every != 0;
@@ -79,7 +79,8 @@ class EnsembleRecord {
     const std::lock_guard lock(mutex_);
     for (std::size_t i = 0; i < members.size(); ++i) costs[i] = costs_[members[i]].mean(rows);
     ForkPlan made = plan_fork({.costs = costs.span(), .free_workers = free, .wake = wake_.value()});
-    const bool stays = made.lanes == 1 && free == workers;
+    const bool known = std::ranges::count(costs.span(), Duration::zero()) == 0;
+    const bool stays = made.lanes == 1 && free == workers && known;
     if (stays) wake_.forget();
     inline_rows_.store(stays ? rows : 0, std::memory_order_relaxed);
     return made;

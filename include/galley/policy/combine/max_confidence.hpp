@@ -4,6 +4,7 @@
 #include <galley/policy/combine.hpp>
 #include <galley/policy/combine/numbers.hpp>
 #include <galley/policy/combine/softmax.hpp>
+#include <galley/policy/scores.hpp>
 
 #include <cmath>
 #include <concepts>

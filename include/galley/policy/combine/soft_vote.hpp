@@ -5,6 +5,7 @@
 #include <galley/policy/combine/mean.hpp>
 #include <galley/policy/combine/numbers.hpp>
 #include <galley/policy/combine/softmax.hpp>
+#include <galley/policy/scores.hpp>
 
 #include <algorithm>
 #include <array>

@@ -1,10 +1,9 @@
 // Softmax, for combiners of scores.
 #pragma once
 
-#include <galley/policy/scores.hpp>
+#include <galley/policy/exponential.hpp>
 
 #include <algorithm>
-#include <array>
 #include <cmath>
 #include <cstddef>
 #include <limits>
@@ -29,27 +28,17 @@ T highest(std::span<const T> numbers) {
 template <class T>
 void add_softmax(std::span<T> to, std::span<const T> logits) {
   const T most = highest(logits);
-  std::array<T, 64> kept;
-  const bool keep = logits.size() <= kept.size();
-  double sum = 0;
+  const T whole = static_cast<T>(sum_of_exponentials(logits, most));
+  // A second time, which is faster than keeping them.
   for (std::size_t i = 0; i < logits.size(); ++i) {
-    const T e = std::exp(logits[i] - most);
-    if (keep) kept[i] = e;
-    sum += static_cast<double>(e);
-  }
-  const T whole = static_cast<T>(sum);
-  for (std::size_t i = 0; i < logits.size(); ++i) {
-    to[i] += (keep ? kept[i] : std::exp(logits[i] - most)) / whole;
+    to[i] += exp_below_zero(logits[i] - most) / whole;
   }
 }
 
 /// The largest of their softmax.
 template <class T>
 double highest_softmax(std::span<const T> logits) {
-  const T most = highest(logits);
-  double sum = 0;
-  for (const T logit : logits) sum += static_cast<double>(std::exp(logit - most));
-  return 1 / sum;
+  return 1 / sum_of_exponentials(logits, highest(logits));
 }
 
 }  // namespace detail
