@@ -8,12 +8,16 @@ target_link_libraries(galley_test_support PUBLIC galley_core Catch2::Catch2)
 target_include_directories(galley_test_support PUBLIC ${CMAKE_CURRENT_SOURCE_DIR})
 galley_own_target(galley_test_support)
 
-# galley_test_program(<name> <library> <directory>...): of the *_test.cpp files below the directories.
+# galley_test_program(<name> <library> <directory>...): of the *_test.cpp files below the directories,
+# and of *graphs.cpp, which is compiled once for several of them.
 # Sets <name>_sources; without any there is no target.
 function(galley_test_program name library)
-  set(patterns ${ARGN})
-  list(TRANSFORM patterns PREPEND ${CMAKE_CURRENT_SOURCE_DIR}/)
-  list(TRANSFORM patterns APPEND /*_test.cpp)
+  set(patterns "")
+  foreach(directory IN LISTS ARGN)
+    foreach(suffix _test.cpp graphs.cpp)
+      list(APPEND patterns ${CMAKE_CURRENT_SOURCE_DIR}/${directory}/*${suffix})
+    endforeach()
+  endforeach()
   file(GLOB_RECURSE sources CONFIGURE_DEPENDS ${patterns})
   # The thread sanitizer has nothing to see in a test of one thread.
   if(GALLEY_SANITIZE STREQUAL "thread")

@@ -38,9 +38,9 @@ function place(   part, n) {
   if (area == "src" && !(layer in own)) bad("src/<layer>/ holds sources, \"" layer "\" is no layer")
   if (area == "tests" && !(layer in own) && !has(kinds, layer))
     bad("tests mirror the layers, \"" layer "\" is neither a layer nor a kind of test")
-  if (area == "tests" && (layer in own) && base ~ /\.cpp$/ && base !~ /_test\.cpp$/ && \
+  if (area == "tests" && (layer in own) && base ~ /\.cpp$/ && base !~ /(_test|graphs)\.cpp$/ && \
       FILENAME !~ /\/mixed_exceptions\//)
-    bad("only *_test.cpp files are compiled, this one never runs")
+    bad("only *_test.cpp and *graphs.cpp files are compiled, this one never runs")
 }
 
 FNR == 1 { place() }

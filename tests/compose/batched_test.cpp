@@ -279,6 +279,20 @@ TEST_CASE("preferred sizes are the sizes of the batches", "[batched]") {
   CHECK(ears[6].value() == 60);
 }
 
+TEST_CASE("who asks for no rows is answered, and nothing is left in the queue", "[batched]") {
+  const ManualExecutor executor;
+  const auto log = std::make_shared<BatchLog>();
+  const auto graph = batched(executor, logged(log), always_queued);
+  const Rows<int> none{};
+  const galley::Context context;
+  const BatchContext nobody(context, 0);
+  IntEar ear;
+  graph.submit_apart(Rows<int>(none), nobody, ear.listen(0));
+  CHECK(graph.serve_batch(Batch<int>(none), nobody).size() == 0);
+  executor.run_all();
+  CHECK(ear.answers == 1);
+}
+
 TEST_CASE("a batcher within a batcher answers as one", "[batched]") {
   const ManualExecutor executor;
   const auto log = std::make_shared<BatchLog>();

@@ -192,7 +192,7 @@ TEST_CASE("rows of many requests merged answer as each request alone, by its own
     const Graph inner = make.graph(static_cast<int>(seed % 3));
     GraphMaker& draw = make.maker();
     const Servable<int, int> graph =
-        draw.number(2) == 0 ? inner.servable : galley::batched(executor, inner.servable);
+        draw.number(2) == 0 ? inner.servable : batched_by(0, executor, inner.servable);
     const Rows<int> rows = draw.rows(9);
     if (rows.empty()) continue;
     CAPTURE(graph.name());

@@ -1,13 +1,18 @@
 // The laws of traces: over random graphs, what a trace says is what happened, and it changes
 // nothing.
-#include <galley/compose/batched.hpp>
+#include <galley/compose/ensemble.hpp>
 #include <galley/compose/fallback.hpp>
 #include <galley/compose/guard.hpp>
+#include <galley/compose/hedge.hpp>
 #include <galley/compose/in_order.hpp>
+#include <galley/compose/logic.hpp>
 #include <galley/compose/map.hpp>
 #include <galley/compose/on.hpp>
 #include <galley/compose/pipeline.hpp>
+#include <galley/compose/retry.hpp>
 #include <galley/compose/route.hpp>
+#include <galley/compose/shadow.hpp>
+#include <galley/compose/timeout.hpp>
 #include <galley/core/slot.hpp>
 #include <galley/core/trace.hpp>
 #include <galley/testing/manual_executor.hpp>
@@ -66,13 +71,14 @@ bool refuses(int salt, int row) {
 
 class TracedGraphs {
  public:
-  TracedGraphs(unsigned seed, galley::Executor executor)
-      : random_(seed), executor_(std::move(executor)) {}
+  /// Timeouts are at least `least_time`.
+  TracedGraphs(unsigned seed, galley::Executor executor, galley::Duration least_time)
+      : random_(seed), executor_(std::move(executor)), least_time_(least_time) {}
 
   int number(int below) { return static_cast<int>(random_() % static_cast<unsigned>(below)); }
 
   Drawn graph(int depth) {
-    switch (depth > 0 ? number(12) : 0) {
+    switch (depth > 0 ? number(18) : 0) {
       case 1:
       case 2:
       case 3:
@@ -108,12 +114,39 @@ class TracedGraphs {
         return {galley::fallback({a.servable, b.servable}, any),
                 [a, b](int row) { return a.passes(row) || b.passes(row); }};
       }
+      case 12:
+        return enclosed(depth, [this](auto s) {
+          return galley::timeout(executor_, std::move(s), least_time_ + 1us * number(900));
+        });
+      case 13:
+        return enclosed(depth, [this](const auto& s) {
+          galley::RetryOptions often;
+          often.budget.burst = 1e6;
+          return galley::retry(executor_, flaky() | s, often);
+        });
+      case 14:
+        return hedged(graph(depth - 1));
+      case 15: {
+        const Drawn a = graph(depth - 1);
+        const auto sink = [](const galley::ShadowBatch<int, int>&) {};
+        return {galley::shadow(executor_, a.servable, graph(depth - 1).servable,
+                               {.share = 0.5, .max_requests = 2}, sink),
+                a.passes};
+      }
+      case 16:
+      case 17: {
+        const Drawn a = graph(depth - 1), b = graph(depth - 1);
+        return number(2) == 0 ? voted(a, b) : programmed(a, b);
+      }
       default:
         return leaf();
     }
   }
 
   Seen seen;
+  /// True once a graph was drawn that stops what it asked for: a leaf's span then tells of rows
+  /// that came to it, and that it did not look at.
+  bool may_stop = false;
 
  private:
   template <class Enclose>
@@ -128,6 +161,53 @@ class TracedGraphs {
     if (number(2) == 0) options.caller_runs = galley::CallerRuns::never;
     if (number(3) == 0) options.sizes = {options.max_rows};
     return laws::batched_by(number(laws::batchings), executor_, inner, options);
+  }
+
+  Drawn hedged(const Drawn& inner) {
+    may_stop = true;
+    const auto made = galley::hedge(executor_, inner.servable, {.share = 1, .burst = 50});
+    if (number(2) == 0) return {made, inner.passes};
+    // It learns how long requests of one row take, from one that nobody looks at.
+    int row = nobodys_request * rows_each;
+    while (row % rows_each < rows_each - 1 && !inner.passes(row)) ++row;
+    for (int i = 0; i < 20; ++i) (void)made.serve(row);
+    return {made, inner.passes};
+  }
+
+  Drawn voted(const Drawn& a, const Drawn& b) {
+    galley::EnsembleOptions options;
+    options.fork = static_cast<galley::EnsembleOptions::Fork>(number(3));
+    const auto passes = [a, b](int row) { return a.passes(row) || b.passes(row); };
+    if (number(2) == 0) {
+      return {galley::ensemble(galley::First(), {a.servable, b.servable}, options), passes};
+    }
+    return {galley::ensemble(executor_, galley::First(), {a.servable, b.servable}, options),
+            passes};
+  }
+
+  static Drawn programmed(const Drawn& a, const Drawn& b) {
+    return {galley::logic<int>(
+                "logic",
+                [](int row, auto& first, auto& second) -> galley::RowTask<int> {
+                  if (row % 2 == 0) {
+                    Result<int> said = co_await first(row);
+                    if (!said.has_value()) co_return said;
+                  }
+                  co_return co_await second(row);
+                },
+                a.servable, b.servable),
+            [a, b](int row) { return (row % 2 != 0 || a.passes(row)) && b.passes(row); }};
+  }
+
+  /// A leaf that fails each row the first time.
+  Servable<int, int> flaky() {
+    const std::string name = "leaf" + std::to_string(leaves_++);
+    auto& log = seen[name];
+    return galley::map(name, [&log, known = std::make_shared<std::set<int>>()](int row) {
+      log[row / rows_each].insert(static_cast<std::size_t>(row % rows_each));
+      const bool first = known->insert(row).second;
+      return first ? Result<int>(Error(Status::unavailable, "flaky")) : Result<int>(row);
+    });
   }
 
   Drawn leaf() {
@@ -174,8 +254,11 @@ class TracedGraphs {
     }
   };
 
+  static constexpr int nobodys_request = 99;
+
   std::mt19937 random_;
   galley::Executor executor_;
+  galley::Duration least_time_;
   int leaves_ = 0;
 };
 
@@ -195,7 +278,8 @@ std::vector<Request> ask(TracedGraphs& random, const Drawn& graph, const ManualE
     for (int i = 0; i < n; ++i) request.rows.push_back(static_cast<int>(r) * rows_each + i);
     Context context{.request_id = r + 1};
     if (random.number(3) != 0) {
-      request.trace = std::make_shared<Trace>(executor.now().clock);
+      request.trace =
+          std::make_shared<Trace>(executor.now().clock, galley::TraceOptions{.max_spans = 4096});
       context.trace = request.trace;
     }
     if (deadline != 0ns && random.number(2) == 0) context.deadline = executor.now() + deadline;
@@ -231,9 +315,10 @@ std::map<std::string, std::set<std::size_t>> rows_by_leaf(const std::vector<Span
 TEST_CASE("a trace says which rows came to which leaf, and changes no answer", "[laws][trace]") {
   constexpr unsigned graphs = 2500;
   std::size_t spans_seen = 0;
+  std::map<std::string, int> kinds;
   for (unsigned seed = 1; seed <= graphs; ++seed) {
     const ManualExecutor executor;
-    TracedGraphs random(seed, executor);
+    TracedGraphs random(seed, executor, 24h);
     const Drawn graph = random.graph(4);
     const auto requests = ask(random, graph, executor, 0ns);
     INFO("seed " << seed << ", graph " << graph.servable.name());
@@ -251,6 +336,7 @@ TEST_CASE("a trace says which rows came to which leaf, and changes no answer", "
       REQUIRE(request.trace->lost() == 0);
       const auto spans = request.trace->spans();
       spans_seen += spans.size();
+      for (const Span& span : spans) ++kinds[span.kind];
       REQUIRE(support::wrong_with(spans) == "");
       REQUIRE(galley::children_of(spans, galley::no_span).size() == 1);
       REQUIRE(spans[0].row_count() == request.rows.size());
@@ -259,11 +345,17 @@ TEST_CASE("a trace says which rows came to which leaf, and changes no answer", "
       auto told = rows_by_leaf(spans);
       for (auto& [leaf, by_request] : random.seen) {
         INFO(leaf << "\n" << galley::to_text(spans));
-        REQUIRE(told[leaf] == by_request[static_cast<int>(r)]);
+        auto& rows = by_request[static_cast<int>(r)];
+        if (random.may_stop) rows.merge(std::set<std::size_t>(told[leaf]));
+        REQUIRE(told[leaf] == rows);
       }
     }
   }
   CHECK(spans_seen > 10 * graphs);
+  for (const char* kind : {"shadow", "hedge", "retry", "timeout", "ensemble", "logic", "route"}) {
+    CAPTURE(kind);
+    CHECK(kinds[kind] > 1000);
+  }
 }
 
 TEST_CASE("traces of requests that come too late are whole", "[laws][trace]") {
@@ -271,7 +363,7 @@ TEST_CASE("traces of requests that come too late are whole", "[laws][trace]") {
   std::size_t late = 0;
   for (unsigned seed = 1; seed <= graphs; ++seed) {
     const ManualExecutor executor;
-    TracedGraphs random(seed, executor);
+    TracedGraphs random(seed, executor, 1us);
     const Drawn graph = random.graph(4);
     const auto requests = ask(random, graph, executor, 1ms);
     INFO("seed " << seed << ", graph " << graph.servable.name());

@@ -6,10 +6,13 @@
 #include <galley/compose/route.hpp>
 #include <galley/runtime/thread_pool.hpp>
 
+#include <algorithm>
 #include <array>
 #include <atomic>
+#include <cmath>
 #include <cstddef>
 #include <cstdint>
+#include <iterator>
 #include <memory>
 #include <random>
 #include <thread>
@@ -128,28 +131,49 @@ TEST_CASE("weights change under load, and no request is dropped", "[route][runti
   }
 }
 
+namespace {
+
+/// Reads many times; how often it saw parts of two writings, or an older one of a writer after a
+/// newer one. Every writing is one number throughout, whose sign says whose it is.
+std::size_t bad_reads(const galley::detail::LiveWeights& live) {
+  constexpr int reads = 100'000;
+  std::array<double, galley::RouteWeights::max_arms> to;
+  std::array<double, 2> newest{};
+  std::size_t bad = 0;
+  for (int i = 0; i < reads; ++i) {
+    const auto now = live.read(to);
+    const bool is_whole = std::ranges::count(now, now[0]) == std::ssize(now);
+    double& before = newest[now[0] < 0 ? 0 : 1];
+    if (!is_whole || std::abs(now[0]) < before) ++bad;
+    before = std::abs(now[0]);
+  }
+  return bad;
+}
+
+}  // namespace
+
 TEST_CASE("a reader of weights sees one writing whole", "[route][runtime][soak]") {
-  galley::detail::LiveWeights live(galley::RouteWeights{0, 0, 0});
-  std::atomic<bool> stop{false};
-  std::atomic<std::size_t> torn{0}, reads{0};
-  std::vector<std::thread> readers;
-  for (int t = 0; t < 3; ++t) {
-    readers.emplace_back([&] {
-      std::array<double, galley::RouteWeights::max_arms> to;
-      double before = 0;
-      while (!stop) {
-        const auto now = live.read(to);
-        if (now[0] != now[1] || now[1] != now[2] || now[0] < before) ++torn;
-        before = now[0];
-        ++reads;
+  // As many as there may be: the longer a reading takes, the more writings it meets.
+  constexpr std::array<double, galley::RouteWeights::max_arms> none{};
+  galley::detail::LiveWeights live{galley::RouteWeights(none)};
+  std::atomic<int> reading{4};
+  std::atomic<std::size_t> bad{0};
+  std::vector<std::thread> all;
+  for (int t = 0; t < 4; ++t) {
+    all.emplace_back([&] {
+      bad += bad_reads(live);
+      --reading;
+    });
+  }
+  for (const int sign : {-1, 1}) {
+    all.emplace_back([&, sign] {
+      std::array<double, galley::RouteWeights::max_arms> weights;
+      for (int i = 1; reading > 0; ++i) {
+        weights.fill(sign * i);
+        live.write(weights);
       }
     });
   }
-  for (int i = 1; i <= 200'000 || reads < 1000; ++i) {
-    const double number = i;
-    live.write(std::array{number, number, number});
-  }
-  stop = true;
-  for (std::thread& reader : readers) reader.join();
-  CHECK(torn == 0);
+  for (std::thread& thread : all) thread.join();
+  CHECK(bad == 0);
 }

@@ -8,6 +8,7 @@ namespace galley::inline v1::detail {
 template <class In, class Out, BatchPolicy Policy>
 void Batcher<In, Out, Policy>::submit(Rows<In>&& rows, const BatchContext& context, Frame& frame,
                                       BatchCompletion<Out>&& done) {
+  if (rows.empty()) return done(Outcomes<Out>());  // no batch would take it from the queue
   const Pins* const pins = context.pins();
   Kind kind{{}, !context.keys().empty(), pins != nullptr, pins != nullptr ? pins->stamp() : 0};
   std::size_t row_bytes = 0;
