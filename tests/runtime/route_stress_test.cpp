@@ -136,7 +136,7 @@ namespace {
 /// Reads many times; how often it saw parts of two writings, or an older one of a writer after a
 /// newer one. Every writing is one number throughout, whose sign says whose it is.
 std::size_t bad_reads(const galley::detail::LiveWeights& live) {
-  constexpr int reads = 100'000;
+  constexpr int reads = 2'000'000;
   std::array<double, galley::RouteWeights::max_arms> to;
   std::array<double, 2> newest{};
   std::size_t bad = 0;
@@ -159,12 +159,6 @@ TEST_CASE("a reader of weights sees one writing whole", "[route][runtime][soak]"
   std::atomic<int> reading{4};
   std::atomic<std::size_t> bad{0};
   std::vector<std::thread> all;
-  for (int t = 0; t < 4; ++t) {
-    all.emplace_back([&] {
-      bad += bad_reads(live);
-      --reading;
-    });
-  }
   for (const int sign : {-1, 1}) {
     all.emplace_back([&, sign] {
       std::array<double, galley::RouteWeights::max_arms> weights;
@@ -172,6 +166,12 @@ TEST_CASE("a reader of weights sees one writing whole", "[route][runtime][soak]"
         weights.fill(sign * i);
         live.write(weights);
       }
+    });
+  }
+  for (int t = 0; t < 4; ++t) {
+    all.emplace_back([&] {
+      bad += bad_reads(live);
+      --reading;
     });
   }
   for (std::thread& thread : all) thread.join();
