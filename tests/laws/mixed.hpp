@@ -71,6 +71,8 @@ class Maker {
   /// Publishes the next version of that leaf, which answers otherwise, where there is one; the
   /// number of the latest.
   galley::VersionId publish();
+  /// What is done for each row that comes to that leaf.
+  void whenever_asked(std::function<void()> what) { *when_asked_ = std::move(what); }
   /// What all leaves own.
   const std::shared_ptr<int>& alive() const { return alive_; }
   /// False once a graph was drawn of which two parts say the same in other words.
@@ -133,6 +135,7 @@ class Maker {
   bool has_one_voice_ = true;
   bool wants_slot_ = false;
   std::optional<galley::Publisher<int, int>> publisher_;
+  std::shared_ptr<std::function<void()>> when_asked_ = std::make_shared<std::function<void()>>();
   int nodes_left_ = 20;
   int expands_left_ = 2;
   int next_name_ = 0;

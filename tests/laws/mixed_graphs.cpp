@@ -164,9 +164,11 @@ Graph Maker::slot_leaf() {
 }
 
 Servable<int, int> Maker::version(galley::VersionId number) {
-  const auto answer = galley::map("v", [number = static_cast<int>(number), alive = alive_](int n) {
-    return (n * 3 + 7 * number) % 1000;
-  });
+  const auto answer = galley::map(
+      "v", [number = static_cast<int>(number), alive = alive_, when_asked = when_asked_](int n) {
+        if (*when_asked) (*when_asked)();
+        return (n * 3 + 7 * number) % 1000;
+      });
   // Any of these stands in for any other: a slot keeps what its first version promised.
   return one_in(2) ? galley::on(executor_, answer) : galley::batched(executor_, answer);
 }

@@ -152,14 +152,13 @@ Graph Maker::remembered(int depth) {
     const Result<int> said = inner(row);
     return said.has_value() ? Result<int>(static_cast<int>(row.key) * 10) : said;
   };
-  if (plan_ != nullptr) return {galley::last_good(by_key, {.on = {Status::data_loss}}), before};
+  if (!fair()) return {galley::last_good(by_key, {.on = {Status::data_loss}}), before};
   // A value for every key, but for those of which no row has one.
   std::vector<bool> known;
   for (galley::Key key = 0; key < 20; ++key) {
     int value = -100;
     while (value < 100 && !before({value, key}).has_value()) ++value;
-    known.push_back(value < 100);
-    if (known.back()) (void)made.serve(value, {}, {.keys = {&key, 1}});
+    known.push_back(value < 100 && made.serve(value, {}, {.keys = {&key, 1}}).has_value());
   }
   return {made, [=](const Row& row) -> Result<int> {
             const Result<int> said = before(row);
