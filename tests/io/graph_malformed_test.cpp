@@ -228,6 +228,158 @@ std::vector<Line> bad_members() {
   return lines;
 }
 
+std::vector<Line> bad_routes() {
+  const std::string route = R"({"kind": "route", "arms": ["net", "other"], )";
+  const std::string by = route + "\"by\": ";
+  std::vector<Line> lines = {
+      {R"({"kind": "route", "arms": ["net"]})", "$",
+       "expected \"by\" or \"classifier\", got neither"},
+      {by + R"("sort", "classifier": "which"})", "$", "got both"},
+      {R"({"kind": "route", "by": "sort"})", "$", "expected a member \"arms\", a list of 1 to 256"},
+      {R"({"kind": "route", "by": "sort", "arms": []})", "$.arms", "got 0"},
+      {R"({"kind": "route", "by": "sort", "arms": ["net", "count"]})", "$.arms[1]",
+       "expected rows Tensor -> Tensor, got \"count\""},
+      {route + R"("classifier": "net"})", "$.classifier", "expected rows Tensor -> "},
+      {by + R"({"kind": "by_weight"}})", "$.by",
+       "expected a member \"weights\", a list of 1 to 16"},
+      {by + R"({"kind": "by_weight", "weights": []}})", "$.by.weights", "got 0"},
+      {by + R"({"kind": "by_weight", "weights": [1, -1]}})", "$.by.weights[1]",
+       "expected a number of at least 0.0, got -1"},
+      {by + R"({"kind": "by_weight", "weights": [1]}})", "$", "one for each of 2 arms"},
+      {by + R"({"kind": "by_weight", "weights": [0, 0]}})", "$", "expected one above 0, got none"},
+      {by + R"({"kind": "sticky", "weights": [1, 1], "keyless": "lost"}})", "$.by.keyless",
+       "expected one of \"refused\", \"random\""},
+      {by + R"({"kind": "sticky", "weights": [1, 1], "salt": -1}})", "$.by.salt", "an integer"},
+      {by + R"({"kind": "always", "arm": 256}})", "$.by.arm", "expected an integer from 0 to 255"},
+      {by + R"({"kind": "by_key", "part": "part"}})", "$.by",
+       "expected a member \"then\", a route policy, got none"},
+      {by + R"({"kind": "by_key", "part": "sort", "then": {"kind": "always"}}})", "$.by.part",
+       "expected the name of a key of a row, got \"sort\"; there are: part"},
+      {by + R"({"kind": "by_context", "weights_for": "part"}})", "$.by.weights_for",
+       "there are: by_priority"},
+      {by + R"({"kind": "by_context", "weights_for": "by_priority", "then": "sort"}})", "$.by.then",
+       "got \"sort\""},
+      {by + R"("sort", "options": {"labels": ["one"]}})", "$", "options.labels: expected one for"},
+      {by + R"("sort", "options": {"seed": -1}})", "$.options.seed", "expected an integer"},
+  };
+  add_values(lines, by, "}", "$.by", "expected the name of a route policy",
+             {"1", "null", "true", "[]", "\"which\"", "\"part\"", "\"by_weight\""});
+  return lines;
+}
+
+std::vector<Line> bad_filters() {
+  const std::string filter = R"({"kind": "filter", "of": "net", "rule": )";
+  std::vector<Line> lines = {
+      {R"({"kind": "filter", "of": "net"})", "$", "expected a member \"rule\", a check, got none"},
+      {R"({"kind": "filter", "rule": "rewrite"})", "$", "expected a member \"of\""},
+      {R"({"kind": "filter", "of": "count", "rule": "rewrite"})", "$.of",
+       "expected rows Tensor -> Tensor"},
+      {filter + R"({"kind": "dtype_is", "dtype": "float"}})", "$.rule.dtype",
+       "expected one of \"float32\""},
+      {filter + R"({"kind": "shape_is", "shape": [-2]}})", "$.rule.shape[0]", "of at least -1"},
+      {filter + R"({"kind": "all_of", "checks": [{"kind": "finite", "at": 1}]}})",
+       "$.rule.checks[0].at", "no such member"},
+      {filter + R"({"kind": "field", "name": "x", "check": {"kind": "finite"}}})", "$.rule.kind",
+       "expected a kind of a check, got \"field\""},
+  };
+  add_values(lines, filter, "}", "$.rule", "expected the name of a check",
+             {"1", "null", "true", "[]", "\"sort\"", "\"finite\""});
+  return lines;
+}
+
+std::vector<Line> bad_resilience() {
+  const std::string retry = R"({"kind": "retry", "of": "net", )";
+  const std::string timeout = R"({"kind": "timeout", "executor": "cpu", "of": "net")";
+  const std::string hedge = R"({"kind": "hedge", "executor": "cpu", "of": "net")";
+  const std::string breaker = R"({"kind": "breaker", "of": "net", "options": )";
+  std::vector<Line> lines = {
+      {R"({"kind": "retry"})", "$", "expected a member \"of\""},
+      {retry + R"("executor": "cpu", "clock": "clock"})", "$",
+       "expected \"executor\" or \"clock\", got both"},
+      {retry + R"("clock": "cpu"})", "$.clock", "expected the name of a clock, got \"cpu\""},
+      {retry + R"("options": {"attempts": 0}})", "$.options.attempts", "from 1 to 64, got 0"},
+      {retry + R"("options": {"attempts": 65}})", "$.options.attempts", "got 65"},
+      {retry + R"("options": {"statuses": ["busy"]}})", "$.options.statuses[0]", "got \"busy\""},
+      {retry + R"("options": {"budget": {"ratio": -1}}})", "$.options.budget.ratio",
+       "expected a number of at least 0.0, got -1"},
+      {retry + R"("options": {"budget": {"rate": 1}}})", "$.options.budget.rate",
+       "no such member; there are: ratio, per_second, burst"},
+      {retry + R"("options": {"backoff": "1s", "max_backoff": 3}})", "$.options.max_backoff",
+       "expected a duration"},
+      {timeout + "}", "$", "expected a member \"duration\", a duration"},
+      {timeout + R"(, "duration": "0s"})", "$.duration", "of at least 1ns, got \"0s\""},
+      {timeout + R"(, "duration": 5})", "$.duration", "expected a duration"},
+      {R"({"kind": "timeout", "of": "net", "duration": "1s"})", "$", "a member \"executor\""},
+      {hedge + R"(, "backup": "count"})", "$.backup", "expected rows Tensor -> Tensor"},
+      {hedge + R"(, "options": {"quantile": 1.5}})", "$.options.quantile", "from 0.0 to 1.0"},
+      {hedge + R"(, "options": {"quantile": 0}})", "$", "quantile"},
+      {hedge + R"(, "options": {"share": 2}})", "$.options.share", "got 2"},
+      {R"({"kind": "hedge", "of": "net"})", "$", "expected a member \"executor\""},
+      {R"({"kind": "breaker", "of": "net", "executor": "cpu", "clock": "clock"})", "$", "got both"},
+      {breaker + R"({"window": 0}})", "$.options.window", "of at least 1, got 0"},
+      {breaker + R"({"failure_rate": 1.1}})", "$.options.failure_rate", "from 0.0 to 1.0"},
+      {breaker + R"({"failure_rate": 0}})", "$", "failure_rate"},
+      {breaker + R"({"open_for": "soon"}})", "$.options.open_for", "expected a duration"},
+      {breaker + R"({"failures": "internal"}})", "$.options.failures", "expected a list"},
+      {breaker + R"({"least_rows": 101}})", "$", "least_rows"},
+  };
+  return lines;
+}
+
+std::vector<Line> bad_shadows() {
+  const std::string shadow =
+      R"({"kind": "shadow", "executor": "cpu", "of": "net", "other": "other", "sink": )";
+  std::vector<Line> lines = {
+      {R"({"kind": "shadow", "executor": "cpu", "of": "net", "sink": "sink"})", "$",
+       "expected a member \"other\""},
+      {R"({"kind": "shadow", "executor": "cpu", "of": "net", "other": "other"})", "$",
+       "expected a member \"sink\", a sink of comparisons, got none"},
+      {R"({"kind": "shadow", "executor": "cpu", "of": "net", "other": "count", "sink": "sink"})",
+       "$.other", "expected rows Tensor -> Tensor"},
+      {shadow + R"("sink", "equal": "sink"})", "$.equal", "expected the name of a comparison"},
+      {shadow + R"("sink", "equal": {"kind": "near", "tolerance": {"absolute": -1}}})",
+       "$.equal.tolerance.absolute", "of at least 0.0, got -1"},
+      {shadow + R"("sink", "equal": {"kind": "alike"}})", "$.equal.kind", "there are: exact, near"},
+      {shadow + R"("sink", "options": {"share": 1.5}})", "$.options.share", "from 0.0 to 1.0"},
+      {shadow + R"("sink", "options": {"max_rows": 0}})", "$.options.max_rows", "got 0"},
+      {shadow + R"("sink", "options": {"deadline": "0s"}})", "$.options.deadline",
+       "of at least 1ns"},
+      {shadow + R"("sink", "options": {"by": "row"}})", "$.options.by", "\"request\", \"key\""},
+      {shadow + R"("sink", "options": {"priority": 3000000000}})", "$.options.priority",
+       "an integer from -2147483648 to 2147483647"},
+  };
+  add_values(lines, shadow, "}", "$.sink", "expected the name of a sink of comparisons",
+             {"1", "null", "[]", "{}", "\"sort\""});
+  return lines;
+}
+
+std::vector<Line> bad_values() {
+  const std::string constant = R"({"kind": "constant", "name": "c", "value": )";
+  std::vector<Line> lines = {
+      {R"({"kind": "constant", "name": "c"})", "$", "expected a member \"value\", a tensor"},
+      {R"({"kind": "constant", "value": "zero"})", "$", "expected a member \"name\""},
+      {R"({"kind": "constant", "name": "", "value": "zero"})", "$.name", "a text of 1 to 128"},
+      {constant + R"({"kind": "literal"}})", "$.value", "expected a member \"values\""},
+      {constant + R"({"kind": "literal", "values": [1, "2"]}})", "$.value.values[1]",
+       "expected a number"},
+      {constant + R"({"kind": "literal", "values": [1], "shape": [-1]}})", "$.value.shape[0]",
+       "of at least 0"},
+      {constant + R"({"kind": "literal", "values": [1, 2, 3], "shape": [2]}})", "$.value", "3"},
+      {constant + R"({"kind": "literal", "values": [1], "shape": [1, 1, 1, 1, 1, 1, 1, 1, 1]}})",
+       "$.value.shape", "got 9"},
+      {constant + R"({"kind": "literal", "values": [],
+                      "shape": [9223372036854775807, 9223372036854775807]}})",
+       "$.value", "9223372036854775807"},
+      {R"({"kind": "ensemble", "members": ["net"], "combiner": "stack"})", "$.combiner",
+       "expected the name of a combiner, got \"stack\""},
+      {R"({"kind": "ensemble", "members": ["net"], "combiner": {"kind": "stack", "of": "net"}})",
+       "$.combiner.of", "no such member"},
+  };
+  add_values(lines, constant, "}", "$.value", "expected the name of a tensor",
+             {"1", "[1]", "null", "\"sort\""});
+  return lines;
+}
+
 std::vector<Line> bad_json() {
   std::vector<Line> lines = {
       {"", "$", "not JSON: line 1, column 1"},
@@ -266,7 +418,8 @@ TEST_CASE("a wrong document is told with its place and what was expected", "[io]
   const Host host;
   std::size_t seen = 0;
   for (const auto& lines :
-       {bad_json(), bad_nodes(), bad_definitions(), bad_options(), bad_policies(), bad_members()}) {
+       {bad_json(), bad_nodes(), bad_definitions(), bad_options(), bad_policies(), bad_members(),
+        bad_routes(), bad_filters(), bad_resilience(), bad_shadows(), bad_values()}) {
     for (const Line& line : lines) {
       const auto graph = host.load(line.json);
       CAPTURE(line.json.substr(0, 300), line.path, line.says);
@@ -441,7 +594,8 @@ class Mutator {
 
 TEST_CASE("documents that were mutated load, or are told with a place", "[io][graph]") {
   const Host host;
-  const auto good = good_documents();
+  auto good = good_documents();
+  for (const std::string& more : graphs::good_combinators()) good.push_back(more);
   for (const std::string& document : good) {
     CAPTURE(document);
     const auto graph = host.load(document);

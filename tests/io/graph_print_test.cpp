@@ -3,6 +3,7 @@
 #include <galley/compose/in_order.hpp>
 #include <galley/compose/on.hpp>
 #include <galley/compose/pipeline.hpp>
+#include <galley/io/mermaid.hpp>
 #include <galley/policy/batch/any.hpp>
 
 #include <support/has.hpp>
@@ -29,10 +30,14 @@ TEST_CASE("what was loaded is printed, loads again, answers the same and prints 
           "[io][graph]") {
   const Host host;
   const Tensor row = *Tensor::copy_of({1.F}, {1});
-  for (const std::string& document : good_documents()) {
+  std::vector<std::string> documents = good_documents();
+  for (const std::string& more : graphs::good_combinators()) documents.push_back(more);
+  for (const std::string& document : documents) {
     CAPTURE(document);
     const auto graph = host.load(document);
+    CAPTURE(graph.has_value() ? "" : graph.error().detail);
     REQUIRE(graph.has_value());
+    CHECK(to_mermaid(graph->describe()).starts_with("flowchart LR\n"));
     const std::string printed = print_graph(*graph);
     CHECK(*io::parse_json(printed) == *io::parse_json(document));
     const auto again = host.load(printed);

@@ -4,6 +4,11 @@
 #include <galley/compose/map.hpp>
 #include <galley/core/tensor_rows.hpp>
 #include <galley/io/graph.hpp>
+#include <galley/io/graph/chain.hpp>
+#include <galley/io/graph/filter.hpp>
+#include <galley/io/graph/route.hpp>
+#include <galley/io/graph/shadow.hpp>
+#include <galley/io/graph/slot.hpp>
 #include <galley/policy/batch/any.hpp>
 #include <galley/testing/manual_executor.hpp>
 
@@ -101,10 +106,34 @@ struct Host {
     registry.add_executor("cpu", manual);
     registry.add_value("samples", galley::Rows<Tensor>{*Tensor::copy_of({1.F}, {1})});
     registry.add_kind<Everything>("everything");
+    add_functions();
   }
   galley::Result<galley::Servable<Tensor, Tensor>> load(
       const std::string& json, const galley::GraphOptions& options = {}) const {
     return galley::load_graph<Tensor, Tensor>(json, registry, options);
+  }
+
+ private:
+  void add_functions() {
+    registry.add_function("which", [](const Tensor& row) -> std::size_t {
+      return static_cast<std::size_t>(row.numel() % 2);
+    });
+    registry.add_value("clock", galley::Clock());
+    registry.add_value("zero", *Tensor::copy_of({0.F}, {1}));
+    registry.add_value("accept", io::AnyAccept<Tensor>([](const Tensor&) { return true; }));
+    registry.add_value("by_priority", io::WeightsFor([](const galley::RouteView& view) {
+                         return galley::RouteWeights{1, view.priority > 0 ? 1.0 : 0.0};
+                       }));
+    registry.add_value("part", io::RowKey<Tensor>([](const Tensor& row) {
+                         return static_cast<galley::Key>(row.numel());
+                       }));
+    registry.add_value("sort", io::RouteFunction<Tensor>([](const Tensor& row) {
+                         return static_cast<std::size_t>(row.numel() % 2);
+                       }));
+    registry.add_value("rewrite", io::FilterFunction<Tensor, Tensor>(
+                                      [](const Tensor&, const Tensor& made) { return made; }));
+    registry.add_value("sink", io::TakeComparison<Tensor, Tensor>([](const auto&) {}));
+    registry.add_value("operator", io::TakePublisher<Tensor, Tensor>([](const auto&) {}));
   }
 };
 
@@ -135,6 +164,57 @@ inline std::vector<std::string> good_documents() {
           "inners": [{"level": 0.5, "names": []}, {}], "inner": {"names": ["x", "y"]},
           "child": "net", "children": ["other", {"kind": "in_order", "of": "net"}],
           "policy": {"kind": "learned_cap"}, "executor": "cpu"})",
+  };
+}
+
+/// The same for what people serve with.
+inline std::vector<std::string> good_combinators() {
+  return {
+      R"({"kind": "route", "by": {"kind": "sticky", "weights": [2, 0.5], "salt": 7,
+                                  "keyless": "random"},
+          "arms": ["net", {"kind": "in_order", "of": "other"}],
+          "options": {"name": "trial", "labels": ["old", "new"], "seed": 3}})",
+      R"({"kind": "route", "by": {"kind": "by_context", "weights_for": "by_priority",
+                                  "then": {"kind": "by_weight", "weights": [1, 1]}},
+          "arms": ["net", "other"]})",
+      R"({"kind": "route", "by": {"kind": "by_key", "part": "part",
+                                  "then": {"kind": "always", "arm": 1}},
+          "arms": ["net", "other"]})",
+      R"({"kind": "route", "by": "sort", "arms": [
+           {"kind": "route", "classifier": "which", "arms": ["net", "other"]}, "other"]})",
+      R"({"kind": "filter", "of": {"kind": "filter", "of": "net", "rule": "rewrite"},
+          "rule": {"kind": "all_of", "checks": [{"kind": "finite"},
+                                                {"kind": "dtype_is", "dtype": "float32"}]}})",
+      R"({"kind": "retry", "executor": "cpu", "of": {"kind": "retry", "clock": "clock",
+                                                     "of": "net"},
+          "options": {"attempts": 5, "statuses": ["unavailable", "internal"],
+                      "budget": {"ratio": 0.5, "per_second": 1, "burst": 7},
+                      "backoff": "1ms", "max_backoff": "2ms", "seed": 9}})",
+      R"({"kind": "timeout", "executor": "cpu", "of": "net", "duration": "20ms"})",
+      R"({"kind": "hedge", "executor": "cpu", "of": "net", "backup": "other",
+          "options": {"quantile": 0.9, "least_delay": "1ms", "share": 0.1, "burst": 4}})",
+      R"({"kind": "breaker", "executor": "cpu", "of": {"kind": "breaker", "clock": "clock",
+                                                       "of": "net"},
+          "options": {"failure_rate": 0.1, "window": 50, "least_rows": 5, "open_for": "1s",
+                      "probes": 2, "failures": ["internal"]}})",
+      R"({"kind": "shadow", "executor": "cpu", "of": "net", "other": "other", "sink": "sink",
+          "equal": {"kind": "near", "tolerance": {"absolute": 0.5, "relative": 0}},
+          "options": {"share": 1, "by": "key", "max_requests": 2, "max_rows": 3,
+                      "max_running": 2, "deadline": "1ms", "priority": -7, "seed": 5}})",
+      R"({"kind": "fallback", "chain": ["net", {"kind": "constant", "name": "none", "value": "zero"},
+           {"kind": "constant", "name": "one",
+            "value": {"kind": "literal", "values": [1], "shape": [1]}}],
+          "options": {"on": ["unavailable"]}})",
+      R"({"kind": "last_good", "of": {"kind": "cascade", "levels": ["net", "other"],
+                                      "accept": "accept"},
+          "options": {"on": ["internal"], "max_keys": 9, "max_age": "1s"}})",
+      R"({"kind": "guard", "check": {"kind": "shape_is", "shape": [-1]},
+          "of": {"kind": "ensemble", "members": ["net", "other"], "executor": "cpu",
+                 "combiner": {"kind": "weighted_mean", "weights": [1, 3]},
+                 "options": {"quorum": 1, "cut_off": "1s", "fork": "never"}}})",
+      R"({"kind": "slot", "name": "slot", "of": {"kind": "ensemble", "members": ["net"],
+                                                 "combiner": {"kind": "stack"}},
+          "publisher": "operator", "keep": 2})",
   };
 }
 

@@ -90,6 +90,9 @@ class Reader {
   /// The thing of a family that this names or describes.
   Result<std::shared_ptr<const void>> named(const Family& family) const;
 
+  /// True where this names or describes a thing of this family.
+  bool names(const Family& family) const;
+
   Error wrong(std::string_view wanted) const { return path_.wrong(wanted, value_); }
 
  private:

@@ -22,6 +22,8 @@
 
 namespace galley::inline v1 {
 
+class Registry;
+
 namespace io::detail {
 
 /// How a node of one kind is made for one pair of row types.
@@ -74,6 +76,11 @@ struct Contents {
 /// Adds all that galley has for nodes from In to Out: in <galley/io/graph/support.hpp>.
 template <class In, class Out>
 struct Support;
+/// Compiled in the library.
+template <>
+struct Support<Tensor, Tensor> {
+  static void add(Registry& registry);
+};
 
 template <class T>
 struct Made {
@@ -224,5 +231,17 @@ Registry& Registry::add_policy(std::string name) {
   };
   return add_maker({io::family<T>(), std::move(name)}, std::move(maker));
 }
+
+namespace io::detail {
+
+/// Adds a policy, unless another pair of row types has brought it already.
+template <class T, class K>
+void add_policy_once(Registry& registry, const char* name) {
+  if (registry.contents().makers.count({family<T>(), name}) == 0) {
+    registry.add_policy<T, K>(name);
+  }
+}
+
+}  // namespace io::detail
 
 }  // namespace galley::inline v1

@@ -68,6 +68,8 @@ inline constexpr std::string_view family_name<Clock> = "clock";
 template <>
 inline constexpr std::string_view family_name<AnyBatchPolicy> = "batch policy";
 template <>
+inline constexpr std::string_view family_name<Tensor> = "tensor";
+template <>
 inline constexpr std::string_view family_name<Rows<Tensor>> = "batch of tensors";
 
 template <class T>

@@ -14,6 +14,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -112,17 +113,29 @@ constexpr const char* to_string(RouteInput input) noexcept {
 ///    thread, or once for rows whose views are the same in all that `input` names.
 /// 2. It answers the number of an arm, below `view.arms`, or the row's error.
 /// 3. `input()` names what the answer depends on.
-/// 4. `name` (a static string) and `about()`, where they are there, are for descriptions.
+/// 4. `name` (a static string, or `std::string_view name()`) and `about()`, where they are there, are
+///    for descriptions.
 /// 5. `weights()`, where it is there, is what `view.weights` begins with: the route then lets them
 ///    be changed while it serves. A weight of 0 gets no rows.
 ///
 /// The contract suite is `testing/contracts/route_policy.hpp`.
 template <class P>
-concept RoutePolicy =
-    std::copy_constructible<P> && requires(const P& policy, const RouteView& view) {
-      { policy.route(view) } -> std::convertible_to<Result<std::size_t>>;
-      { policy.input() } -> std::same_as<RouteInput>;
-    };
+concept RoutePolicy = requires(const P& policy, const RouteView& view) {
+  { policy.route(view) } -> std::convertible_to<Result<std::size_t>>;
+  { policy.input() } -> std::same_as<RouteInput>;
+} && std::copy_constructible<P>;  // last: what converts to an AnyRoute would ask about itself
+
+/// What a policy or a rule is called; empty where it does not say.
+template <class P>
+constexpr std::string_view route_name(const P& policy) {
+  if constexpr (requires { std::string_view(policy.name()); }) {
+    return policy.name();
+  } else if constexpr (requires { std::string_view(P::name); }) {
+    return P::name;
+  } else {
+    return {};
+  }
+}
 
 /// The weights that a policy begins with; none where it has none.
 template <RoutePolicy P>

@@ -17,6 +17,10 @@ Result<std::shared_ptr<const void>> Reader::named(const Family& family) const {
   return builder_.named(value_, path_, family);
 }
 
+bool Reader::names(const Family& family) const {
+  return builder_.names(value_, family);
+}
+
 namespace detail {
 
 namespace {
@@ -82,6 +86,14 @@ Result<std::shared_ptr<const void>> GraphBuilder::named(const Value& value, cons
   }
   return path.wrong("the name of a thing that the registry has as " + std::string(family.name),
                     kind != nullptr ? *kind : value);
+}
+
+bool GraphBuilder::names(const Value& value, const Family& family) const {
+  const Value* kind = value.find("kind");
+  const std::string* name = kind != nullptr ? kind->text() : value.text();
+  if (name == nullptr) return false;
+  return kind == nullptr ? registry_.values.count({family, *name}) != 0
+                         : registry_.makers.count({family, *name}) != 0;
 }
 
 Result<ErasedServable> GraphBuilder::build_node(const Value& node, const Path& path,

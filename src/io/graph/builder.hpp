@@ -35,6 +35,7 @@ class GraphBuilder {
   Result<ErasedServable> servable(const Value& value, const Path& path, const RowTypes& wanted);
   Result<std::shared_ptr<const void>> named(const Value& value, const Path& path,
                                             const Family& family);
+  bool names(const Value& value, const Family& family) const;
 
  private:
   using Overloads = std::vector<const Overload*>;

@@ -1,7 +1,7 @@
 #include <galley/core/tensor_rows.hpp>
-#include <galley/io/graph/support.hpp>
 #include <galley/io/registry.hpp>
 #include <galley/io/schema.hpp>
+#include <src/io/graph/builtin.hpp>
 
 #include <utility>
 
@@ -28,14 +28,20 @@ io::Schema pipeline_schema() {
 
 Registry::Registry() {
   contents_.kinds.insert({"pipeline", {.schema = pipeline_schema(), .overloads = {}}});
-  add_policy<AnyBatchPolicy, LearnedCap>("learned_cap");
-  add_policy<AnyBatchPolicy, SizeOrDelay>("size_or_delay");
-  add_policy<AnyBatchPolicy, io::PreferredSizesPolicy>("preferred_sizes");
   support<Tensor, Tensor>();
 }
 
 void io::detail::Support<Tensor, Tensor>::add(Registry& registry) {
-  add_all_kinds<Tensor, Tensor>(registry);
+  add_tensor_basics(registry);
+  add_tensor_batched(registry);
+  add_tensor_chains(registry);
+  add_tensor_checks(registry);
+  add_tensor_ensembles(registry);
+  add_tensor_failures(registry);
+  add_tensor_lateness(registry);
+  add_tensor_padded(registry);
+  add_tensor_routes(registry);
+  add_tensor_shadows(registry);
 }
 
 }  // namespace galley::inline v1

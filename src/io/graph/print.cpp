@@ -1,14 +1,32 @@
 #include <galley/io/graph.hpp>
+#include <src/io/graph/check.hpp>
 
+#include <algorithm>
 #include <charconv>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 namespace galley::inline v1::io::detail {
 
 namespace {
+
+std::optional<Value> scalar_of(const std::string& text, const Schema& schema);
+
+/// "1, 2" as a list of such.
+std::optional<Value> list_of(std::string_view text, const Schema& schema) {
+  Value::List items;
+  while (!text.empty()) {
+    const std::size_t end = std::min(text.find(", "), text.size());
+    std::optional<Value> item = scalar_of(std::string(text.substr(0, end)), schema.element[0]);
+    if (!item.has_value()) return std::nullopt;
+    items.push_back(*std::move(item));
+    text.remove_prefix(std::min(end + 2, text.size()));
+  }
+  return Value(std::move(items));
+}
 
 /// An option's text as a value of this schema; none where it is no such.
 std::optional<Value> scalar_of(const std::string& text, const Schema& schema) {
@@ -23,6 +41,8 @@ std::optional<Value> scalar_of(const std::string& text, const Schema& schema) {
   } else if (schema.type == Schema::Type::text || schema.type == Schema::Type::choice ||
              schema.type == Schema::Type::duration) {
     value = Value(text);
+  } else if (schema.type == Schema::Type::list) {
+    value = list_of(text, schema);
   }
   if (value.has_value() && !check_scalar(*value, schema, Path()).has_value()) value.reset();
   return value;
@@ -30,6 +50,8 @@ std::optional<Value> scalar_of(const std::string& text, const Schema& schema) {
 
 /// Prints what descriptions say.
 class Printer {
+  using Options = decltype(Description::options);
+
  public:
   explicit Printer(const Registry& registry) : registry_(registry.contents()) {}
 
@@ -78,38 +100,75 @@ class Printer {
     return children;
   }
 
-  /// Under the field that is meant: of one child, or of a list of them.
+  /// Under the field that is meant: of one child, or of a list of them. Beside a list a child that
+  /// may be left out is there where an option says so.
   void add_children(const NodeHeader& node, const Schema& schema, Value& printed) const {
+    const Options options = node.table->describe(node).options;
     Value::List children = children_of(node);
+    const bool any_list = std::ranges::any_of(schema.fields, is_child_list);
     for (const Field& field : schema.fields) {
-      const bool list = field.schema.type == Schema::Type::list &&
-                        field.schema.element[0].type == Schema::Type::servable;
-      if (list) printed.set(field.name, Value(std::exchange(children, {})));
-      if (field.schema.type == Schema::Type::servable && !children.empty()) {
-        printed.set(field.name, std::move(children.front()));
-        children.erase(children.begin());
+      if (is_child_list(field)) printed.set(field.name, Value(std::exchange(children, {})));
+      if (field.schema.type != Schema::Type::servable || children.empty()) continue;
+      const bool left_out =
+          any_list && !field.required && std::ranges::none_of(options, [&](const auto& option) {
+            return option.second == field.name;
+          });
+      if (left_out) continue;
+      printed.set(field.name, std::move(children.front()));
+      children.erase(children.begin());
+    }
+  }
+  static bool is_child_list(const Field& field) {
+    return field.schema.type == Schema::Type::list &&
+           field.schema.element[0].type == Schema::Type::servable;
+  }
+
+  /// The options that the description gives as texts, under the names that they have.
+  void add_options(const NodeHeader& node, const Schema& schema, Value& printed) const {
+    const Options options = node.table->describe(node).options;
+    add_fields(options, "", schema.fields, printed);
+    for (const Field& field : schema.fields) {
+      if (field.schema.type != Schema::Type::object) continue;
+      Value inner;
+      add_fields(options, "", field.schema.fields, inner);
+      if (inner.object() != nullptr) printed.set(field.name, std::move(inner));
+    }
+  }
+
+  /// Those of an object's fields whose names, after `before`, are options: "budget.ratio".
+  void add_fields(const Options& options, const std::string& before,
+                  const std::vector<Field>& fields, Value& into) const {
+    for (const Field& field : fields) {
+      const std::string full = before + field.name;
+      if (field.schema.type == Schema::Type::object) {
+        Value inner;
+        add_fields(options, full + ".", field.schema.fields, inner);
+        if (inner.object() != nullptr) into.set(field.name, std::move(inner));
+        continue;
+      }
+      for (const auto& [name, text] : options) {
+        if (name != full) continue;
+        std::optional<Value> value = field.schema.type == Schema::Type::named
+                                         ? policy_of(text, options, field.schema)
+                                         : scalar_of(text, field.schema);
+        if (value.has_value()) into.set(field.name, *std::move(value));
       }
     }
   }
 
-  /// The options that the description gives as texts, under the names that they have.
-  static void add_options(const NodeHeader& node, const Schema& schema, Value& printed) {
-    const Description description = node.table->describe(node);
-    const auto add = [&](const std::vector<Field>& fields, Value& into) {
-      for (const Field& field : fields) {
-        for (const auto& [name, text] : description.options) {
-          if (name != field.name) continue;
-          if (auto value = scalar_of(text, field.schema)) into.set(name, *std::move(value));
-        }
-      }
-    };
-    add(schema.fields, printed);
-    for (const Field& field : schema.fields) {
-      if (field.schema.type != Schema::Type::object) continue;
-      Value inner;
-      add(field.schema.fields, inner);
-      if (inner.object() != nullptr) printed.set(field.name, std::move(inner));
+  /// A policy that goes by its kind's name, with its own options; none where not all that it needs
+  /// is among them.
+  std::optional<Value> policy_of(const std::string& kind, const Options& options,
+                                 const Schema& schema) const {
+    const Maker* maker = find_maker(registry_, schema, kind);
+    if (maker == nullptr) return std::nullopt;
+    Value policy;
+    policy.set("kind", Value(kind));
+    add_fields(options, "", maker->schema.fields, policy);
+    for (const Field& field : maker->schema.fields) {
+      if (field.required && policy.find(field.name) == nullptr) return std::nullopt;
     }
+    return policy;
   }
 
   const Contents& registry_;

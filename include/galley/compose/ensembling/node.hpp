@@ -188,11 +188,13 @@ class EnsembleNode {
 template <class In, class Mid, class C, class Mode>
 void EnsembleNode<In, Mid, C, Mode>::describe(Description& description) const {
   auto& about = description.options;
-  if constexpr (requires { C::name; }) {
-    about.emplace_back("combiner", C::name);
-  } else {
-    about.emplace_back("combiner", "a function");
+  std::string combiner;
+  if constexpr (requires(const C& c) { std::string(c.name()); }) {
+    combiner = ballot_.combiner().name();
+  } else if constexpr (requires { std::string(C::name); }) {
+    combiner = C::name;
   }
+  about.emplace_back("combiner", combiner.empty() ? "a function" : std::move(combiner));
   if constexpr (requires(const C& c) { c.options(); }) {
     for (auto& option : ballot_.combiner().options()) about.push_back(std::move(option));
   }

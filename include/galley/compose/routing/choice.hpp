@@ -133,13 +133,10 @@ class RouteViews {
 
 /// What a policy or a rule says of itself.
 template <class P>
-RouteTexts about_chooser(const P& chooser, const char* otherwise) {
+RouteTexts about_chooser(const P& chooser, std::string_view otherwise) {
   RouteTexts texts;
-  if constexpr (requires { std::string(P::name); }) {
-    texts.emplace_back("by", P::name);
-  } else {
-    texts.emplace_back("by", otherwise);
-  }
+  const std::string_view name = route_name(chooser);
+  texts.emplace_back("by", name.empty() ? otherwise : name);
   if constexpr (requires {
                   { chooser.about() } -> std::same_as<RouteTexts>;
                 }) {

@@ -5,43 +5,35 @@
 #include <galley/compose/fallback.hpp>
 #include <galley/compose/last_good.hpp>
 #include <galley/io/fields.hpp>
+#include <galley/io/graph/scores.hpp>
 #include <galley/io/graph/statuses.hpp>
+#include <galley/io/registry.hpp>
 #include <galley/policy/accept/confident.hpp>
 #include <galley/policy/accept/margin.hpp>
 
+#include <concepts>
 #include <functional>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
 namespace galley::inline v1::io {
 
 template <>
-struct Described<Scores> {
-  static std::vector<std::pair<std::string, Scores>> choices() {
-    return {{"logits", Scores::logits}, {"probabilities", Scores::probabilities}};
-  }
-};
-template <>
 struct Described<Confident> {
-  static Fields<Confident> fields() {
-    return Fields<Confident>("Accepts scores whose highest, as a probability, is high enough.")
-        .add("threshold", &Confident::threshold, "How high.", {.min = 0, .max = 1})
-        .add("scores", &Confident::scores, "What the numbers are.");
-  }
+  static Fields<Confident> fields();
 };
 template <>
 struct Described<Margin> {
-  static Fields<Margin> fields() {
-    return Fields<Margin>("Accepts scores whose two highest, as probabilities, lie apart.")
-        .add("threshold", &Margin::threshold, "How far.", {.min = 0, .max = 1})
-        .add("scores", &Margin::scores, "What the numbers are.");
-  }
+  static Fields<Margin> fields();
 };
 
 /// What a cascade's "accept" is: one of the policies above, or a function that the host registers.
 template <class Out>
 using AnyAccept = std::function<Result<bool>(const Out&)>;
+template <class Out>
+inline constexpr std::string_view family_name<AnyAccept<Out>> = "rule that accepts answers";
 
 template <class In, class Out>
 struct CascadeKind {
@@ -61,10 +53,7 @@ struct CascadeKind {
 
 template <>
 struct Described<FallbackOptions> {
-  static Fields<FallbackOptions> fields() {
-    return Fields<FallbackOptions>("When another servable is asked.")
-        .add("on", &FallbackOptions::on, "The failures it is asked for.");
-  }
+  static Fields<FallbackOptions> fields();
 };
 
 template <class In, class Out>
@@ -85,13 +74,7 @@ struct FallbackKind {
 
 template <>
 struct Described<LastGoodOptions> {
-  static Fields<LastGoodOptions> fields() {
-    using O = LastGoodOptions;
-    return Fields<O>("How the last good values are kept.")
-        .add("on", &O::on, "The failures they answer.")
-        .add("max_keys", &O::max_keys, "Of how many keys they are kept.", {.min = 1})
-        .add("max_age", &O::max_age, "How old a value may be.");
-  }
+  static Fields<LastGoodOptions> fields();
 };
 
 template <class In, class Out>
@@ -109,5 +92,24 @@ struct LastGoodKind {
   }
   Servable<In, Out> make() && { return last_good(*std::move(of), std::move(options)); }
 };
+
+namespace detail {
+
+template <class In, class Out>
+void add_chains(Registry& registry) {
+  if constexpr (std::copy_constructible<Out>) {
+    registry.add_kind<LastGoodKind<In, Out>>("last_good");
+  }
+  if constexpr (std::constructible_from<AnyAccept<Out>, Confident>) {
+    add_policy_once<AnyAccept<Out>, Confident>(registry, "confident");
+    add_policy_once<AnyAccept<Out>, Margin>(registry, "margin");
+  }
+  if constexpr (std::copy_constructible<In>) {
+    registry.add_kind<CascadeKind<In, Out>>("cascade");
+    registry.add_kind<FallbackKind<In, Out>>("fallback");
+  }
+}
+
+}  // namespace detail
 
 }  // namespace galley::inline v1::io

@@ -3,43 +3,47 @@
 
 #include <galley/compose/ensemble.hpp>
 #include <galley/io/fields.hpp>
-#include <galley/io/graph/chain.hpp>
+#include <galley/io/graph/scores.hpp>
+#include <galley/io/registry.hpp>
 #include <galley/policy/combine/any.hpp>
 
+#include <concepts>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
 namespace galley::inline v1::io {
 
+template <class Out>
+inline constexpr std::string_view family_name<AnyCombiner<Out>> = "combiner";
+
 template <>
 struct Described<First> {
-  static Fields<First> fields() { return Fields<First>("The earliest member's answer."); }
+  static Fields<First> fields();
 };
 template <>
 struct Described<Mean> {
-  static Fields<Mean> fields() { return Fields<Mean>("The mean of the members' numbers."); }
+  static Fields<Mean> fields();
 };
 template <>
 struct Described<WeightedMean> {
-  static Fields<WeightedMean> fields() {
-    return Fields<WeightedMean>("The mean, each member's numbers weighted.")
-        .add("weights", &WeightedMean::weights, "One for each member.", {.min = 0});
-  }
+  static Fields<WeightedMean> fields();
 };
 template <>
 struct Described<MajorityVote> {
-  static Fields<MajorityVote> fields() {
-    return Fields<MajorityVote>("The label that most members answer.");
-  }
+  static Fields<MajorityVote> fields();
 };
 template <>
 struct Described<SoftVote> {
-  static Fields<SoftVote> fields() {
-    return Fields<SoftVote>("The mean of the members' distributions over classes.")
-        .add("scores", &SoftVote::scores, "What the numbers are.");
-  }
+  static Fields<SoftVote> fields();
+};
+
+/// Of tensors: what a model over the members' answers takes, as `stacked` has it.
+template <>
+struct Described<Stack> {
+  static Fields<Stack> fields();
 };
 
 template <class Out>
@@ -62,13 +66,7 @@ struct Described<EnsembleOptions::Fork> {
 };
 template <>
 struct Described<EnsembleOptions> {
-  static Fields<EnsembleOptions> fields() {
-    using O = EnsembleOptions;
-    return Fields<O>("How an ensemble votes.")
-        .add("quorum", &O::quorum, "How many members must answer; 0 is all.", {.max = 256})
-        .add("cut_off", &O::cut_off, "When the rest are left out; 0s is at the row's deadline.")
-        .add("fork", &O::fork, "Whether members are handed to other threads.");
-  }
+  static Fields<EnsembleOptions> fields();
 };
 
 template <class In, class Out>
@@ -93,5 +91,37 @@ struct EnsembleKind {
     return ensemble(*std::move(executor), std::move(combiner), *members, options);
   }
 };
+
+namespace detail {
+
+template <class Out>
+void add_combiners(Registry& registry) {
+  using Combine = AnyCombiner<Out>;
+  add_policy_once<Combine, First>(registry, "first");
+  if constexpr (std::constructible_from<Combine, MajorityVote>) {
+    add_policy_once<Combine, MajorityVote>(registry, "majority_vote");
+  }
+  if constexpr (std::constructible_from<Combine, Mean>) {
+    add_policy_once<Combine, Mean>(registry, "mean");
+    add_policy_once<Combine, WeightedMean>(registry, "weighted_mean");
+  }
+  if constexpr (std::constructible_from<Combine, SoftVote>) {
+    add_policy_once<Combine, SoftVote>(registry, "soft_vote");
+    add_policy_once<Combine, MaxConfidencePolicy<Out>>(registry, "max_confidence");
+  }
+  if constexpr (std::constructible_from<Combine, Stack>) {
+    add_policy_once<Combine, Stack>(registry, "stack");
+  }
+}
+
+template <class In, class Out>
+void add_ensembles(Registry& registry) {
+  if constexpr (std::copy_constructible<In> && std::copy_constructible<Out>) {
+    add_combiners<Out>(registry);
+    registry.add_kind<EnsembleKind<In, Out>>("ensemble");
+  }
+}
+
+}  // namespace detail
 
 }  // namespace galley::inline v1::io

@@ -3,46 +3,64 @@
 
 #include <galley/compose/guard.hpp>
 #include <galley/core/dtype.hpp>
+#include <galley/core/named_tensors.hpp>
 #include <galley/core/tensor.hpp>
 #include <galley/io/fields.hpp>
+#include <galley/io/registry.hpp>
 #include <galley/policy/check/any.hpp>
+#include <galley/policy/check/field.hpp>
 #include <galley/policy/check/finite.hpp>
 #include <galley/policy/check/in_range.hpp>
 #include <galley/policy/check/shape_is.hpp>
 
+#include <concepts>
 #include <cstdint>
 #include <span>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
 namespace galley::inline v1::io {
 
+template <class In>
+inline constexpr std::string_view family_name<AnyCheck<In>> = "check";
+
 template <>
 struct Described<Finite> {
-  static Fields<Finite> fields() { return Fields<Finite>("No number is NaN or infinite."); }
+  static Fields<Finite> fields();
 };
 template <>
 struct Described<InRange> {
-  static Fields<InRange> fields() {
-    return Fields<InRange>("Every number lies between two bounds.")
-        .add("least", &InRange::least, "The lower bound.")
-        .add("most", &InRange::most, "The upper bound.");
-  }
+  static Fields<InRange> fields();
 };
 
 struct ShapeIsPolicy {
   Required<std::vector<std::int64_t>> shape;
 
-  static Fields<ShapeIsPolicy> fields() {
-    return Fields<ShapeIsPolicy>("The row has this shape.")
-        .add("shape", &ShapeIsPolicy::shape, "Its extents; -1 is any.",
-             {.min = -1, .max_items = Shape::max_rank});
-  }
+  static Fields<ShapeIsPolicy> fields();
   Result<AnyCheck<Tensor>> make() const {
     GALLEY_TRY(const Shape wanted, Shape::of(std::span<const std::int64_t>(*shape)));
     return AnyCheck<Tensor>(shape_is(wanted));
   }
+};
+
+template <>
+struct Described<DType> {
+  static std::vector<std::pair<std::string, DType>> choices();
+};
+template <>
+struct Described<DTypeIs> {
+  static Fields<DTypeIs> fields();
+};
+
+/// Of named tensors.
+struct FieldPolicy {
+  Required<std::string> name;
+  Required<AnyCheck<Tensor>> check;
+
+  static Fields<FieldPolicy> fields();
+  AnyCheck<NamedTensors> make() && { return field(*std::move(name), *std::move(check)); }
 };
 
 template <class In>
@@ -71,5 +89,33 @@ struct GuardKind {
   }
   Servable<In, Out> make() && { return guard(*std::move(check), *std::move(of)); }
 };
+
+namespace detail {
+
+/// The checks of rows of a type.
+template <class T>
+void add_checks(Registry& registry) {
+  add_policy_once<AnyCheck<T>, AllOfPolicy<T>>(registry, "all_of");
+  if constexpr (std::constructible_from<AnyCheck<T>, Finite>) {
+    add_policy_once<AnyCheck<T>, Finite>(registry, "finite");
+    add_policy_once<AnyCheck<T>, InRange>(registry, "in_range");
+  }
+  if constexpr (std::same_as<T, Tensor>) {
+    add_policy_once<AnyCheck<T>, ShapeIsPolicy>(registry, "shape_is");
+    add_policy_once<AnyCheck<T>, DTypeIs>(registry, "dtype_is");
+  }
+  if constexpr (std::same_as<T, NamedTensors>) {
+    add_checks<Tensor>(registry);
+    add_policy_once<AnyCheck<T>, FieldPolicy>(registry, "field");
+  }
+}
+
+template <class In, class Out>
+void add_guards(Registry& registry) {
+  add_checks<In>(registry);
+  registry.add_kind<GuardKind<In, Out>>("guard");
+}
+
+}  // namespace detail
 
 }  // namespace galley::inline v1::io

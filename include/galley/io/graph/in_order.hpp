@@ -3,6 +3,7 @@
 
 #include <galley/compose/in_order.hpp>
 #include <galley/io/fields.hpp>
+#include <galley/io/registry.hpp>
 
 #include <utility>
 
@@ -20,5 +21,14 @@ struct InOrderKind {
   }
   Servable<In, Out> make() && { return in_order(*std::move(of)); }
 };
+
+namespace detail {
+
+template <class In, class Out>
+void add_in_order(Registry& registry) {
+  registry.add_kind<InOrderKind<In, Out>>("in_order");
+}
+
+}  // namespace detail
 
 }  // namespace galley::inline v1::io

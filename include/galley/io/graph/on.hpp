@@ -3,7 +3,9 @@
 
 #include <galley/compose/on.hpp>
 #include <galley/io/fields.hpp>
+#include <galley/io/registry.hpp>
 
+#include <concepts>
 #include <utility>
 
 namespace galley::inline v1::io {
@@ -22,5 +24,14 @@ struct OnKind {
   }
   Servable<In, Out> make() && { return on(*std::move(executor), *std::move(of)); }
 };
+
+namespace detail {
+
+template <class In, class Out>
+void add_on(Registry& registry) {
+  if constexpr (std::copy_constructible<In>) registry.add_kind<OnKind<In, Out>>("on");
+}
+
+}  // namespace detail
 
 }  // namespace galley::inline v1::io

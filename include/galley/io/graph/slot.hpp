@@ -3,10 +3,12 @@
 
 #include <galley/core/slot.hpp>
 #include <galley/io/fields.hpp>
+#include <galley/io/registry.hpp>
 
 #include <cstddef>
 #include <functional>
 #include <string>
+#include <string_view>
 #include <utility>
 
 namespace galley::inline v1::io {
@@ -15,6 +17,8 @@ namespace galley::inline v1::io {
 /// it into the registry with `add_value`. The graph may still turn out not to load.
 template <class In, class Out>
 using TakePublisher = std::function<void(Publisher<In, Out>)>;
+template <class In, class Out>
+inline constexpr std::string_view family_name<TakePublisher<In, Out>> = "taker of a publisher";
 
 template <class In, class Out>
 struct SlotKind {
@@ -39,5 +43,14 @@ struct SlotKind {
     return made.servable;
   }
 };
+
+namespace detail {
+
+template <class In, class Out>
+void add_slots(Registry& registry) {
+  registry.add_kind<SlotKind<In, Out>>("slot");
+}
+
+}  // namespace detail
 
 }  // namespace galley::inline v1::io

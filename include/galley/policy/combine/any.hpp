@@ -8,7 +8,7 @@
 #include <cstddef>
 #include <memory>
 #include <optional>
-#include <string>
+#include <string_view>
 #include <utility>
 
 namespace galley::inline v1 {
@@ -38,10 +38,13 @@ class AnyCombiner {
   }
   bool decided(const Votes<Mid>& votes) const { return table_->decided(combiner_.get(), votes); }
   Result<void> check(std::size_t members) const { return table_->check(combiner_.get(), members); }
+  /// Of the combiner within; empty where it has none.
+  std::string_view name() const { return table_->name; }
   OptionTexts options() const { return table_->options(combiner_.get()); }
 
  private:
   struct Table {
+    std::string_view name;
     Result<Mid> (*combine)(const void*, const Votes<Mid>&);
     std::optional<Rows<Mid>> (*combine_rows)(const void*, const BatchVotes<Mid>&);
     bool (*decided)(const void*, const Votes<Mid>&);
@@ -53,16 +56,24 @@ class AnyCombiner {
     return *static_cast<const C*>(combiner);
   }
   template <class C>
-  static OptionTexts options_of(const C& combiner) {
-    OptionTexts texts;
-    if constexpr (requires { std::string(C::name); }) texts.emplace_back("combiner", C::name);
-    if constexpr (requires { combiner.options(); }) {
-      for (auto& text : combiner.options()) texts.push_back(std::move(text));
+  static constexpr std::string_view name_of() {
+    if constexpr (requires { std::string_view(C::name); }) {
+      return C::name;
+    } else {
+      return {};
     }
-    return texts;
+  }
+  template <class C>
+  static OptionTexts options_of(const C& combiner) {
+    if constexpr (requires { combiner.options(); }) {
+      return combiner.options();
+    } else {
+      return {};
+    }
   }
   template <class C>
   static constexpr Table table_of{
+      .name = name_of<C>(),
       .combine = [](const void* c, const Votes<Mid>& votes) -> Result<Mid> {
         return detail::CombineCall<detail::ExceptionMode>::combine(of<C>(c), votes);
       },

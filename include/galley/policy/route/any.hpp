@@ -7,7 +7,7 @@
 #include <concepts>
 #include <cstddef>
 #include <memory>
-#include <string>
+#include <string_view>
 #include <utility>
 
 namespace galley::inline v1 {
@@ -31,10 +31,13 @@ class AnyRoute {
   }
   RouteInput input() const { return table_->input(policy_.get()); }
   RouteWeights weights() const { return table_->weights(policy_.get()); }
+  /// Of the policy within; empty where it has none.
+  std::string_view name() const { return table_->name(policy_.get()); }
   RouteTexts about() const { return table_->about(policy_.get()); }
 
  private:
   struct Table {
+    std::string_view (*name)(const void*);
     Result<std::size_t> (*route)(const void*, const RouteView&);
     RouteInput (*input)(const void*);
     RouteWeights (*weights)(const void*);
@@ -46,15 +49,15 @@ class AnyRoute {
   }
   template <class P>
   static RouteTexts about_of(const P& policy) {
-    RouteTexts texts;
-    if constexpr (requires { std::string(P::name); }) texts.emplace_back("policy", P::name);
     if constexpr (requires { policy.about(); }) {
-      for (auto& text : policy.about()) texts.push_back(std::move(text));
+      return policy.about();
+    } else {
+      return {};
     }
-    return texts;
   }
   template <class P>
   static constexpr Table table_of{
+      .name = [](const void* p) { return route_name(of<P>(p)); },
       .route = [](const void* p, const RouteView& view) -> Result<std::size_t> {
         return of<P>(p).route(view);
       },

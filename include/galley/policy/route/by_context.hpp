@@ -30,7 +30,7 @@ struct ByContext {
 
   RouteTexts about() const {
     RouteTexts texts;
-    if constexpr (requires { then.name; }) texts.emplace_back("then", then.name);
+    if (!route_name(then).empty()) texts.emplace_back("then", route_name(then));
     if constexpr (requires { then.about(); }) {
       for (auto& text : then.about()) texts.push_back(std::move(text));
     }
