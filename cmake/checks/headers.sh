@@ -47,7 +47,7 @@ budget 115000 galley/policy  # all together; <chrono>, <memory> and <string> alo
 budget 140000 galley/compose galley/testing  # all together
 budget 120000 galley/galley.hpp galley/runtime
 budget 120000 galley/io.hpp
-budget 140000 galley/io  # io/graph/support.hpp sees every combinator
+budget 145000 galley/io  # io/graph/support.hpp sees every combinator
 if [ "$with_torch" = ON ]; then
   budget 120000 galley/torch.hpp
   budget 175000 galley/torch

@@ -116,9 +116,9 @@ struct Host {
 
   Host() {
     registry.support<int, int>()
-        .support<std::string, int>()
-        .support<std::string, Label, int>()
-        .support<int, Label>();
+        .joints<std::string, int>()
+        .joints<std::string, Label, int>()
+        .joints<int, Label>();
     registry.add_executor("manual", manual);
     registry.add_function("twice", [](int n) { return 2 * n; });
     registry.add_function("next", [](int n) { return n + 1; });

@@ -6,9 +6,11 @@
 #include <galley/io/reader.hpp>
 #include <galley/io/schema.hpp>
 
+#include <array>
 #include <concepts>
+#include <cstddef>
 #include <cstdint>
-#include <functional>
+#include <cstring>
 #include <limits>
 #include <memory>
 #include <optional>
@@ -35,6 +37,28 @@ struct Described {};
 template <class T>
 struct Codec;
 
+namespace detail {
+
+/// How one member of a struct is read and written, whatever both are: calls take the struct and the
+/// bytes of the pointer to the member. Without templates, since documents have many members.
+struct MemberAccess {
+  std::array<std::byte, sizeof(int MemberAccess::*)> member;
+  Result<void> (*read)(void* into, const MemberAccess& self, const Reader& reader);
+  std::optional<Value> (*write)(const void* from, const MemberAccess& self);
+};
+
+/// What `Fields` of any struct hold.
+struct FieldList {
+  Schema schema;
+  std::vector<MemberAccess> members;  ///< Of the schema's fields, in their order.
+
+  void add(Field field, const MemberAccess& access);
+  Result<void> read(void* into, const Reader& reader) const;
+  std::optional<Value> write(const void* from) const;
+};
+
+}  // namespace detail
+
 /// The members of a T that a document may give, each with what it means. Where T is a node, its
 /// members of type `Servable` are its children.
 ///
@@ -43,7 +67,7 @@ struct Codec;
 template <class T>
 class Fields {
  public:
-  explicit Fields(std::string doc) { schema_.doc = std::move(doc); }
+  explicit Fields(std::string doc) { list_->schema.doc = std::move(doc); }
 
   /// A member of T. What T{} holds is its default, unless it is `Required`.
   template <class M, class Base>
@@ -53,46 +77,30 @@ class Fields {
   /// Of a node: its rows are what the child of this name takes, or gives: what is known of the
   /// child's tensors is known of the node's. Of a list of children, all of them.
   Fields&& inputs_from(std::string child) && {
-    schema_.inputs_from = std::move(child);
+    list_->schema.inputs_from = std::move(child);
     return std::move(*this);
   }
   Fields&& outputs_from(std::string child) && {
-    schema_.outputs_from = std::move(child);
+    list_->schema.outputs_from = std::move(child);
     return std::move(*this);
   }
 
-  const Schema& schema() const noexcept { return schema_; }
+  const Schema& schema() const noexcept { return list_->schema; }
 
   /// A T of an object that fits the schema.
   Result<T> read(const Reader& reader) const {
     T result{};
-    for (const Member& member : members_) {
-      const Value* value = reader.value().find(member.name);
-      if (value == nullptr) continue;
-      const Path path(reader.path(), member.name);
-      GALLEY_TRY(member.read(result, reader.below(*value, path)));
-    }
+    GALLEY_TRY(list_->read(&result, reader));
     return result;
   }
   /// What JSON says of it; none where it has no text for a member.
-  std::optional<Value> write(const T& from) const {
-    Value all = Value::Object();
-    for (const Member& member : members_) {
-      std::optional<Value> value = member.write(from);
-      if (!value.has_value()) return std::nullopt;
-      all.set(member.name, *std::move(value));
-    }
-    return all;
-  }
+  std::optional<Value> write(const T& from) const { return list_->write(&from); }
+
+  /// The same without T, whom whoever calls it knows. Not to be added to any more.
+  std::shared_ptr<const detail::FieldList> list() const noexcept { return list_; }
 
  private:
-  struct Member {
-    std::string name;
-    std::function<Result<void>(T&, const Reader&)> read;
-    std::function<std::optional<Value>(const T&)> write;
-  };
-  Schema schema_;
-  std::vector<Member> members_;
+  std::shared_ptr<detail::FieldList> list_ = std::make_shared<detail::FieldList>();
 };
 
 namespace detail {
@@ -127,6 +135,35 @@ Fields<T> fields_of() {
 
 // ---- implementation ----------------------------------------------------------------------------
 
+namespace detail {
+
+template <class T, class M>
+M T::*member_of(const MemberAccess& access) {
+  M T::*member = nullptr;
+  std::memcpy(&member, access.member.data(), sizeof member);
+  return member;
+}
+
+template <class T, class M>
+MemberAccess access_of(M T::*member) {
+  MemberAccess access{
+      .member = {},
+      .read = [](void* into, const MemberAccess& self, const Reader& reader) -> Result<void> {
+        Result<M> value = Codec<M>::read(reader);
+        if (!value.has_value()) return std::move(value).error();
+        static_cast<T*>(into)->*member_of<T, M>(self) = *std::move(value);
+        return {};
+      },
+      .write = [](const void* from, const MemberAccess& self) -> std::optional<Value> {
+        return Codec<M>::write(static_cast<const T*>(from)->*member_of<T, M>(self));
+      }};
+  static_assert(sizeof member == sizeof access.member);
+  std::memcpy(access.member.data(), &member, sizeof member);
+  return access;
+}
+
+}  // namespace detail
+
 template <class T>
 template <class M, class Base>
   requires(std::derived_from<T, Base>)
@@ -142,14 +179,7 @@ Fields<T>&& Fields<T>::add(std::string name, M Base::*member, std::string doc,
     field.required = detail::has_required(field.schema) || !detail::HasFields<M>;
   }
   if (!field.required) field.otherwise = Codec<M>::write(T{}.*member);
-  schema_.fields.push_back(std::move(field));
-  members_.push_back({.name = std::move(name),
-                      .read = [member](T& into, const Reader& reader) -> Result<void> {
-                        GALLEY_TRY(M value, Codec<M>::read(reader));
-                        into.*member = std::move(value);
-                        return {};
-                      },
-                      .write = [member](const T& from) { return Codec<M>::write(from.*member); }});
+  list_->add(std::move(field), detail::access_of<T, M>(member));
   return std::move(*this);
 }
 

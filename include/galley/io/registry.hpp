@@ -30,7 +30,8 @@ namespace io::detail {
 struct Overload {
   RowTypes rows;
   std::vector<RowTypes> children;  ///< Of the fields that are servables, in the schema's order.
-  std::function<Result<ErasedServable>(const Reader&)> make;
+  std::shared_ptr<const FieldList> fields;
+  Result<ErasedServable> (*make)(const FieldList& fields, const Reader& reader) = nullptr;
 };
 struct NodeKind {
   Schema schema;
@@ -48,7 +49,9 @@ struct ThingName {
 };
 struct Maker {
   Schema schema;
-  std::function<Result<std::shared_ptr<const void>>(const Reader&)> make;
+  std::shared_ptr<const FieldList> fields;
+  Result<std::shared_ptr<const void>> (*make)(const FieldList& fields,
+                                              const Reader& reader) = nullptr;
 };
 
 struct JointTypes {
@@ -160,9 +163,15 @@ class Registry {
   Registry& support() {
     if (add_support(io::row_types<In, Out>())) {
       io::detail::Support<In, Out>::add(*this);
-      join<In, In, Out>();
-      join<In, Out, Out>();
     }
+    return joints<In, Out, Mids...>();
+  }
+  /// Only the pipelines: for types between which a document has nothing else. Soon compiled, which
+  /// all kinds are not.
+  template <class In, class Out, class... Mids>
+  Registry& joints() {
+    join<In, In, Out>();
+    join<In, Out, Out>();
     (join<In, Mids, Out>(), ...);
     return *this;
   }
@@ -203,9 +212,12 @@ Registry& Registry::add_kind(std::string name) {
   using In = typename Made::input_type;
   using Out = typename Made::output_type;
   const auto fields = io::fields_of<K>();
-  io::detail::Overload overload{.rows = io::row_types<In, Out>(), .children = {}, .make = {}};
-  overload.make = [fields](const io::Reader& reader) -> Result<io::ErasedServable> {
-    GALLEY_TRY(K read, fields.read(reader));
+  io::detail::Overload overload{
+      .rows = io::row_types<In, Out>(), .children = {}, .fields = fields.list(), .make = {}};
+  overload.make = [](const io::detail::FieldList& list,
+                     const io::Reader& reader) -> Result<io::ErasedServable> {
+    K read{};
+    GALLEY_TRY(list.read(&read, reader));
     Result<Made> made = Mode::template call<Made>([&] { return std::move(read).make(); });
     if (!made.has_value()) return within(reader.path().to_text(), std::move(made).error());
     return io::ErasedServable::of(*std::move(made));
@@ -216,9 +228,11 @@ Registry& Registry::add_kind(std::string name) {
 template <std::copy_constructible T, class K, class Mode>
 Registry& Registry::add_policy(std::string name) {
   const auto fields = io::fields_of<K>();
-  io::detail::Maker maker{.schema = fields.schema(), .make = {}};
-  maker.make = [fields](const io::Reader& reader) -> Result<std::shared_ptr<const void>> {
-    GALLEY_TRY(K read, fields.read(reader));
+  io::detail::Maker maker{.schema = fields.schema(), .fields = fields.list(), .make = {}};
+  maker.make = [](const io::detail::FieldList& list,
+                  const io::Reader& reader) -> Result<std::shared_ptr<const void>> {
+    K read{};
+    GALLEY_TRY(list.read(&read, reader));
     Result<T> made = Mode::template call<T>([&]() -> Result<T> {
       if constexpr (requires { std::move(read).make(); }) {
         return std::move(read).make();

@@ -82,7 +82,8 @@ Result<std::shared_ptr<const void>> GraphBuilder::named(const Value& value, cons
   }
   if (name != nullptr && kind != nullptr) {
     const auto at = registry_.makers.find({family, *name});
-    if (at != registry_.makers.end()) return at->second.make(Reader(value, path, *this));
+    if (at != registry_.makers.end())
+      return at->second.make(*at->second.fields, Reader(value, path, *this));
   }
   return path.wrong("the name of a thing that the registry has as " + std::string(family.name),
                     kind != nullptr ? *kind : value);
@@ -151,7 +152,8 @@ Result<ErasedServable> GraphBuilder::build_kind(const Value& node, const std::st
     return path.error("expected a place that says which rows are meant, got one where \"" + name +
                       "\" may be any of " + list_rows(all));
   }
-  GALLEY_TRY(ErasedServable made, left.front()->make(Reader(node, path, *this)));
+  GALLEY_TRY(ErasedServable made,
+             left.front()->make(*left.front()->fields, Reader(node, path, *this)));
   GALLEY_TRY(finish(node, kind.schema, path, made));
   return made;
 }
@@ -266,7 +268,7 @@ Result<ErasedServable> GraphBuilder::join(const std::vector<ErasedServable>& sta
                         out = to_string(b.rows.out);
       missing = Error(Status::failed_precondition,
                       path.to_text() + ": the registry has no joint from " + in + " by way of " +
-                          mid + " to " + out + ": registry.support<" + in + ", " + out + ", " +
+                          mid + " to " + out + ": registry.joints<" + in + ", " + out + ", " +
                           mid + ">() adds it");
     }
     return std::nullopt;
