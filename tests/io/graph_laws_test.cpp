@@ -11,6 +11,7 @@
 #include <chrono>
 #include <cstddef>
 #include <random>
+#include <span>
 #include <stdexcept>
 #include <string>
 #include <utility>
@@ -39,6 +40,7 @@ class TwinMaker {
  public:
   explicit TwinMaker(unsigned seed) : random_(seed) {
     registry.add_executor("manual", manual).support<int, int>();
+    registry.add_value("sign", sign_).add_value("even", even_);
     for (int i = 0; i < 6; ++i) {
       leaves_.push_back(leaf(i));
       registry.add(leaves_.back().name(), leaves_.back());
@@ -82,7 +84,7 @@ class TwinMaker {
   }
 
   Twin draw(int depth) {
-    switch (depth > 0 ? number(8) : 0) {
+    switch (depth > 0 ? number(14) : 0) {
       case 1:
       case 2:
         return pipeline(depth);
@@ -94,6 +96,15 @@ class TwinMaker {
         return around("batched", depth);
       case 6:
         return definition(depth);
+      case 8:
+        return checked(depth);
+      case 9:
+      case 10:
+        return of_several(depth);
+      case 11:
+        return routed(depth);
+      case 12:
+        return resilient(depth);
       case 7:
         if (!defined_.empty())
           return defined_[static_cast<std::size_t>(number(static_cast<int>(defined_.size())))];
@@ -141,6 +152,102 @@ class TwinMaker {
     return {batched(manual, inner.servable, options, policy), std::move(node)};
   }
 
+  /// With a check of what goes in, or of what comes out.
+  Twin checked(int depth) {
+    const bool guards = number(2) == 0;
+    Twin inner = draw(depth - 1);
+    const galley::InRange range{-20.0 - number(40), 20.0 + number(40)};
+    io::Value node = kind(guards ? "guard" : "filter"), check = kind("in_range");
+    check.set("least", range.least);
+    check.set("most", range.most);
+    node.set("of", inner.node);
+    node.set(guards ? "check" : "rule", std::move(check));
+    const galley::AnyCheck<int> any = range;
+    return {guards ? guard(any, inner.servable) : filter(any, inner.servable), std::move(node)};
+  }
+
+  struct Several {
+    std::vector<Servable<int, int>> servables;
+    io::Value::List nodes;
+  };
+  Several several(int depth) {
+    Several all;
+    for (int n = number(2); n >= -1; --n) {
+      Twin one = draw(depth - 1);
+      all.servables.push_back(one.servable);
+      all.nodes.push_back(std::move(one.node));
+    }
+    return all;
+  }
+
+  Twin of_several(int depth) {
+    Several all = several(depth);
+    io::Value node = kind("fallback");
+    switch (number(3)) {
+      case 0:
+        node.set("chain", io::Value(std::move(all.nodes)));
+        return {galley::fallback(all.servables), std::move(node)};
+      case 1:
+        node = kind("cascade");
+        node.set("levels", io::Value(std::move(all.nodes)));
+        node.set("accept", "even");
+        return {galley::cascade(all.servables, even_), std::move(node)};
+      default:
+        node = kind("ensemble");
+        node.set("combiner", kind("majority_vote"));
+        node.set("members", io::Value(std::move(all.nodes)));
+        return {ensemble(galley::AnyCombiner<int>(galley::MajorityVote()), all.servables),
+                std::move(node)};
+    }
+  }
+
+  Twin routed(int depth) {
+    Several all = several(depth);
+    io::Value node = kind("route");
+    if (number(2) == 0) {
+      node.set("by", "sign");
+      node.set("arms", io::Value(std::move(all.nodes)));
+      return {route(sign_, all.servables), std::move(node)};
+    }
+    std::vector<double> weights;
+    io::Value::List written;
+    for (std::size_t i = 0; i < all.servables.size(); ++i) {
+      weights.push_back(1 + number(9));
+      written.push_back(io::Value(weights.back()));
+    }
+    io::Value by = kind("by_weight");
+    by.set("weights", io::Value(std::move(written)));
+    node.set("by", std::move(by));
+    node.set("arms", io::Value(std::move(all.nodes)));
+    return {route(galley::AnyRoute(
+                      galley::by_weight(galley::RouteWeights(std::span<const double>(weights)))),
+                  all.servables),
+            std::move(node)};
+  }
+
+  /// What refuses such a child is left out.
+  Twin resilient(int depth) {
+    using namespace std::chrono_literals;
+    Twin inner = draw(depth - 1);
+    const char* const kinds[] = {"retry", "breaker", "timeout", "hedge"};
+    const int which = number(4);
+    io::Value node = kind(kinds[which]);
+    node.set("executor", "manual");
+    node.set("of", inner.node);
+    if (which == 2) node.set("duration", "10s");
+    const Servable<int, int> made = which == 0   ? retry(manual, inner.servable)
+                                    : which == 1 ? breaker(manual, inner.servable)
+                                    : which == 2 ? timeout(manual, inner.servable, 10s)
+                                                 : hedge(manual, inner.servable);
+    return made.check().has_value() ? Twin{made, std::move(node)} : inner;
+  }
+
+  static io::Value kind(const char* name) {
+    io::Value node;
+    node.set("kind", name);
+    return node;
+  }
+
   galley::AnyBatchPolicy drawn_policy(io::Value& node) {
     using namespace std::chrono_literals;
     io::Value written;
@@ -174,6 +281,8 @@ class TwinMaker {
     return defined_.back();
   }
 
+  const io::RouteFunction<int> sign_ = [](int n) { return n < 0 ? 1U : 0U; };
+  const io::AnyAccept<int> even_ = [](int n) { return n % 2 == 0; };
   std::mt19937 random_;
   std::vector<Servable<int, int>> leaves_;
   io::Value define_;

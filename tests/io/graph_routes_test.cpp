@@ -2,6 +2,7 @@
 #include <galley/compose/ensemble.hpp>
 #include <galley/compose/fallback.hpp>
 #include <galley/compose/filter.hpp>
+#include <galley/compose/guard.hpp>
 #include <galley/compose/in_order.hpp>
 #include <galley/compose/route.hpp>
 #include <galley/io/graph/filter.hpp>
@@ -16,6 +17,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <numeric>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -185,6 +187,31 @@ TEST_CASE("a filter's rule is a check or a function", "[io][graph][filter]") {
   CHECK(counted.rejected == 1);
 }
 
+TEST_CASE("a guard mends rows and answers them by what the host registered", "[io][graph][guard]") {
+  Host host;
+  const io::RowMending<Tensor> mend{[](const Tensor& asked) -> Result<std::optional<Tensor>> {
+    if (number(asked) == 7) return Error(Status::not_found, "seven");
+    if (number(asked) >= 0) return std::optional<Tensor>();
+    return std::optional(row(0));
+  }};
+  const io::EarlyAnswer<Tensor, Tensor> known{
+      [](const Tensor& asked) -> Result<std::optional<Tensor>> {
+        return number(asked) < 9 ? std::optional(row(1)) : std::nullopt;
+      }};
+  host.registry.add_value("mend", mend).add_value("known", known);
+  check_alike(host, R"({"kind": "guard", "of": "twice", "check": "mend"})",
+              guard(mend, host.twice));
+  check_alike(host, R"({"kind": "guard", "of": "twice", "check": "known"})",
+              guard(known, host.twice));
+  const auto graph = host.load(
+      R"({"kind": "guard", "check": "known", "of": {"kind": "guard", "of": "twice",
+                                                    "check": {"kind": "finite"}}})");
+  CHECK(number(*graph->serve(row(3))) == 1);
+  CHECK(number(*graph->serve(row(9))) == 18);
+  has(host.error(R"({"kind": "guard", "of": "twice", "check": "sign"})"),
+      "$.check: expected the name of a check, got \"sign\"; there are: known, mend, {\"kind\"");
+}
+
 TEST_CASE("a constant is a value of the document or of the host's", "[io][graph][constant]") {
   Host host;
   host.registry.add_value("seven", row(7));
@@ -211,9 +238,28 @@ TEST_CASE("a stack of answers is what a model over them takes", "[io][graph][ens
   host.registry.add("sum", sum);
   check_alike(host,
               R"({"kind": "pipeline", "stages": [
-                  {"kind": "ensemble", "combiner": {"kind": "stack"}, "members": ["twice", "minus"]},
+                  {"kind": "ensemble", "combiner": {"kind": "stack"},
+                   "members": ["twice", "minus"]},
                   "sum"]})",
               stacked(sum, {host.twice, host.minus}));
+}
+
+TEST_CASE("a vote of the document stands in for a member's", "[io][graph][ensemble]") {
+  Host host;
+  const Net fails = twins::net(
+      "fails", [](float) -> Result<float> { return Error(Status::unavailable, "always"); });
+  host.registry.add("fails", fails);
+  const std::string start =
+      R"({"kind": "ensemble", "members": ["twice", "fails"], "combiner": {"kind": "mean"})";
+  check_alike(
+      host, start + R"(, "otherwise": [
+                  {"member": 1, "value": {"kind": "literal", "values": [4]}}]})",
+      ensemble(galley::Mean(), {galley::member(host.twice), galley::member(fails, row(4))}));
+  has(host.error(start + R"(, "otherwise": [
+                  {"member": 2, "value": {"kind": "literal", "values": [4]}}]})"),
+      "$: otherwise: expected a member below 2, got 2");
+  has(host.error(start + R"(, "otherwise": [{"member": 0, "value": "four"}]})"),
+      "$.otherwise[0].value: expected the name of a tensor");
 }
 
 TEST_CASE("a combiner that was loaded is called by its own name", "[io][graph][ensemble]") {

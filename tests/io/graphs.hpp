@@ -211,6 +211,7 @@ inline std::vector<std::string> good_combinators() {
       R"({"kind": "guard", "check": {"kind": "shape_is", "shape": [-1]},
           "of": {"kind": "ensemble", "members": ["net", "other"], "executor": "cpu",
                  "combiner": {"kind": "weighted_mean", "weights": [1, 3]},
+                 "otherwise": [{"member": 1, "value": "zero"}],
                  "options": {"quorum": 1, "cut_off": "1s", "fork": "never"}}})",
       R"({"kind": "slot", "name": "slot", "of": {"kind": "ensemble", "members": ["net"],
                                                  "combiner": {"kind": "stack"}},

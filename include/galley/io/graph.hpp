@@ -56,7 +56,20 @@ namespace galley::inline v1 {
 // member like any other; enumerations by their `choices`. A family of policies is a type that each
 // of them converts to (`AnyBatchPolicy`), and `registry.add_policy<AnyBatchPolicy, P>(name)` adds
 // one. User functions are values of the type of a member: `registry.add_value("by_size",
-// std::function<std::size_t(const Image&)>(...))`.
+// std::function<std::size_t(const Image&)>(...))`. For galley's own kinds these types have names:
+// `io::RouteFunction<Image>`, `io::RowKey<Image>`, `io::WeightsFor`, `io::FilterFunction<In, Out>`,
+// `io::AnyAccept<Label>`, `AnyCheck<Image>`, `io::RowMending<Image>`, `io::EarlyAnswer<In, Out>`,
+// `AnyCombiner<Label>`, `io::AnyEqual<Label>`; and who is given something:
+// `io::TakeComparison<In, Out>` for a shadow, `io::TakePublisher<In, Out>` for a slot.
+//
+// # What has no kind
+//
+// `fan_out` gives a tuple, `expand` and `logic` are functions of the host's around servables, and
+// `stacked` of rows that are not tensors has a vector between its parts: their types are the
+// program's, and no list of galley's has them. Two ways, both in tests/io/graph_own_kinds_test.cpp:
+// the whole is put into the registry and used by its name, or a kind of one's own makes it of
+// children that the document gives. Pipelines go on from such a type where `registry.joints<In, Out,
+// Tuple>()` says that stages may meet there.
 
 /// What may be said about loading.
 struct GraphOptions {

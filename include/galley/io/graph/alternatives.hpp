@@ -5,6 +5,7 @@
 #include <galley/io/reader.hpp>
 #include <galley/io/schema.hpp>
 
+#include <memory>
 #include <optional>
 #include <utility>
 #include <variant>
@@ -35,7 +36,7 @@ struct Codec<std::variant<Ts...>> {
     if (!reader.names(family<T>())) return false;
     Result<T> read = Codec<T>::read(reader);
     if (read.has_value()) {
-      found = One(*std::move(read));
+      found = One(std::in_place_type<T>, *std::move(read));
     } else {
       found = std::move(read).error();
     }

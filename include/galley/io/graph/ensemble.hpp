@@ -3,11 +3,13 @@
 
 #include <galley/compose/ensemble.hpp>
 #include <galley/io/fields.hpp>
+#include <galley/io/graph/alternatives.hpp>
 #include <galley/io/graph/scores.hpp>
 #include <galley/io/registry.hpp>
 #include <galley/policy/combine/any.hpp>
 
 #include <concepts>
+#include <cstddef>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -69,10 +71,24 @@ struct Described<EnsembleOptions> {
   static Fields<EnsembleOptions> fields();
 };
 
+/// A vote that stands in for a member's.
+template <class Out>
+struct StandIn {
+  Required<std::size_t> member;
+  Required<Named<Out>> value;
+
+  static Fields<StandIn> fields() {
+    return Fields<StandIn>("A vote that stands in for a member's.")
+        .add("member", &StandIn::member, "Whose: its number, from 0.", {.max = 255})
+        .add("value", &StandIn::value, "The vote.");
+  }
+};
+
 template <class In, class Out>
 struct EnsembleKind {
   AnyCombiner<Out> combiner = {};
   Required<std::vector<Servable<In, Out>>> members;
+  std::vector<StandIn<Out>> otherwise = {};
   std::optional<Executor> executor = {};
   EnsembleOptions options = {};
 
@@ -81,14 +97,26 @@ struct EnsembleKind {
     return Fields<K>("The same rows to every member, their answers combined row by row.")
         .add("combiner", &K::combiner, "How answers are combined; by default first.")
         .add("members", &K::members, "Who is asked.", {.min_items = 1, .max_items = 256})
+        .add("otherwise", &K::otherwise, "Votes that stand in where members fail.",
+             {.max_items = 256})
         .add("executor", &K::executor, "Where members run beside each other.")
         .add("options", &K::options, "How they vote.")
         .inputs_from("members")
         .outputs_from("members");
   }
-  Servable<In, Out> make() && {
-    if (!executor.has_value()) return ensemble(std::move(combiner), *members, options);
-    return ensemble(*std::move(executor), std::move(combiner), *members, options);
+  Result<Servable<In, Out>> make() && {
+    std::vector<Member<In, Out>> all;
+    for (const Servable<In, Out>& one : *members) all.push_back(member(one));
+    for (const StandIn<Out>& vote : otherwise) {
+      if (*vote.member >= all.size()) {
+        return Error(Status::invalid_argument, "otherwise: expected a member below " +
+                                                   std::to_string(all.size()) + ", got " +
+                                                   std::to_string(*vote.member));
+      }
+      all[*vote.member].otherwise = vote.value->value;
+    }
+    if (!executor.has_value()) return ensemble(std::move(combiner), all, options);
+    return ensemble(*std::move(executor), std::move(combiner), all, options);
   }
 };
 

@@ -6,19 +6,24 @@
 #include <galley/core/named_tensors.hpp>
 #include <galley/core/tensor.hpp>
 #include <galley/io/fields.hpp>
+#include <galley/io/graph/alternatives.hpp>
 #include <galley/io/registry.hpp>
 #include <galley/policy/check/any.hpp>
 #include <galley/policy/check/field.hpp>
 #include <galley/policy/check/finite.hpp>
 #include <galley/policy/check/in_range.hpp>
+#include <galley/policy/check/repairing.hpp>
 #include <galley/policy/check/shape_is.hpp>
 
 #include <concepts>
 #include <cstdint>
+#include <functional>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
 #include <utility>
+#include <variant>
 #include <vector>
 
 namespace galley::inline v1::io {
@@ -74,20 +79,37 @@ struct AllOfPolicy {
   AnyCheck<In> make() && { return AllOfAny<In>{*std::move(checks)}; }
 };
 
+/// A guard that mends rows: what a row becomes, none where it is fit as it is, or why it cannot be.
+/// The host registers it.
+template <class In>
+using RowMending = Repairing<std::function<Result<std::optional<In>>(const In&)>>;
+template <class In>
+inline constexpr std::string_view family_name<RowMending<In>> = "repair of rows";
+
+/// A guard that answers: a row's answer, none where the servable is to be asked. The host registers
+/// it.
+template <class In, class Out>
+using EarlyAnswer = Answering<std::function<Result<std::optional<Out>>(const In&)>>;
+template <class In, class Out>
+inline constexpr std::string_view family_name<EarlyAnswer<In, Out>> = "early answer";
+
 template <class In, class Out>
 struct GuardKind {
-  Required<AnyCheck<In>> check;
+  Required<std::variant<AnyCheck<In>, RowMending<In>, EarlyAnswer<In, Out>>> check;
   Required<Servable<In, Out>> of;
 
   static Fields<GuardKind> fields() {
     using K = GuardKind;
     return Fields<K>("Rows are checked first; those that are not fit answer an error at once.")
-        .add("check", &K::check, "What is checked.")
+        .add("check", &K::check, "What is checked, mended or answered at once.")
         .add("of", &K::of, "Who gets the rows that are fit.")
         .inputs_from("of")
         .outputs_from("of");
   }
-  Servable<In, Out> make() && { return guard(*std::move(check), *std::move(of)); }
+  Servable<In, Out> make() && {
+    return std::visit([&](auto&& chosen) { return guard(std::move(chosen), *std::move(of)); },
+                      *std::move(check));
+  }
 };
 
 namespace detail {
