@@ -54,7 +54,7 @@ constexpr const char* document = R"({
 int main() {
   const galley::ThreadPool pool({.workers = 1});
   galley::Registry registry;
-  registry.support<double, double>().support<double, std::string>();
+  registry.support<double, double>().joints<double, std::string>();
   registry.add_executor("cpu", pool);
   registry.add_function("half", [](double x) { return x / 2; });
   registry.add_function("show", [](double x) { return "<" + std::to_string(x) + ">"; });
