@@ -201,7 +201,8 @@ inline std::vector<std::string> good_combinators() {
           "equal": {"kind": "near", "tolerance": {"absolute": 0.5, "relative": 0}},
           "options": {"share": 1, "by": "key", "max_requests": 2, "max_rows": 3,
                       "max_running": 2, "deadline": "1ms", "priority": -7, "seed": 5}})",
-      R"({"kind": "fallback", "chain": ["net", {"kind": "constant", "name": "none", "value": "zero"},
+      R"({"kind": "fallback", "chain": [
+           "net", {"kind": "constant", "name": "none", "value": "zero"},
            {"kind": "constant", "name": "one",
             "value": {"kind": "literal", "values": [1], "shape": [1]}}],
           "options": {"on": ["unavailable"]}})",

@@ -68,8 +68,8 @@ namespace galley::inline v1 {
 // `stacked` of rows that are not tensors has a vector between its parts: their types are the
 // program's, and no list of galley's has them. Two ways, both in tests/io/graph_own_kinds_test.cpp:
 // the whole is put into the registry and used by its name, or a kind of one's own makes it of
-// children that the document gives. Pipelines go on from such a type where `registry.joints<In, Out,
-// Tuple>()` says that stages may meet there.
+// children that the document gives. Pipelines go on from such a type where `registry.joints<In,
+// Out, Tuple>()` says that stages may meet there.
 
 /// What may be said about loading.
 struct GraphOptions {

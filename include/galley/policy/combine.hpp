@@ -127,8 +127,8 @@ inline Error nobody_voted(const char* combiner) {
 /// - `std::optional<Rows<Out>> combine_rows(const BatchVotes<Mid>&)`: the same for a whole batch at
 ///   once, or nothing where the rows have to be looked at one by one.
 /// - `Result<void> check(std::size_t members)`: whether it can combine that many.
-/// - `static constexpr const char* name`, or `std::string_view name()` where it is chosen later, and
-///   `OptionTexts options()`, for people.
+/// - `static constexpr const char* name`, or `std::string_view name()` where it is chosen later,
+///   and `OptionTexts options()`, for people.
 /// - `static constexpr bool keeps_only_vote = true`: of a single member it gives what that said.
 ///
 /// 1. It is pure: equal votes give equal answers; no clock, no state, callable from any thread.

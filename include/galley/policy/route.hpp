@@ -113,8 +113,8 @@ constexpr const char* to_string(RouteInput input) noexcept {
 ///    thread, or once for rows whose views are the same in all that `input` names.
 /// 2. It answers the number of an arm, below `view.arms`, or the row's error.
 /// 3. `input()` names what the answer depends on.
-/// 4. `name` (a static string, or `std::string_view name()`) and `about()`, where they are there, are
-///    for descriptions.
+/// 4. `name` (a static string, or `std::string_view name()`) and `about()`, where they are there,
+///    are for descriptions.
 /// 5. `weights()`, where it is there, is what `view.weights` begins with: the route then lets them
 ///    be changed while it serves. A weight of 0 gets no rows.
 ///
