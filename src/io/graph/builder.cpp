@@ -268,8 +268,8 @@ Result<ErasedServable> GraphBuilder::join(const std::vector<ErasedServable>& sta
                         out = to_string(b.rows.out);
       missing = Error(Status::failed_precondition,
                       path.to_text() + ": the registry has no joint from " + in + " by way of " +
-                          mid + " to " + out + ": registry.joints<" + in + ", " + out + ", " +
-                          mid + ">() adds it");
+                          mid + " to " + out + ": registry.joints<" + in + ", " + out + ", " + mid +
+                          ">() adds it");
     }
     return std::nullopt;
   };
