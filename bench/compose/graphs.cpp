@@ -21,6 +21,7 @@
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
+#include <latch>
 #include <random>
 #include <span>
 #include <string>
@@ -94,7 +95,7 @@ void graph_cases(Report& report) {
         for (const auto& row : singles) static_cast<void>(graph.serve(row));
       },
       [&] { static_cast<void>(graph.serve_rows(rows)); },
-      {.pairs = 40, .slice = std::chrono::milliseconds(1)});
+      {.pairs = 40, .slice = std::chrono::milliseconds(10)});
   report.add(
       {.id = "C6",
        .name = "guard, route, cascade, ensemble of MLP 64-64-64: 1000 rows in one batch / one "
@@ -122,14 +123,14 @@ void pipeline_throughput_cases(Report& report) {
   const auto pipeline = galley::on(pool, step | step | step);
   std::atomic<int> wrong{0};
   const auto galleys = [&] {
-    std::atomic<int> left{rows};
+    std::latch answered(rows);  // asleep meanwhile: the cores are the workers'
     for (int i = 0; i < rows; ++i) {
       pipeline.submit(i, {}, [&, i](const galley::Result<int>& got) {
         if (!got.has_value() || *got != i + stages) ++wrong;
-        --left;
+        answered.count_down();
       });
     }
-    while (left != 0) std::this_thread::yield();
+    answered.wait();
   };
   const auto bare = [&] {
     std::vector<std::thread> threads;
