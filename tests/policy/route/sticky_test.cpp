@@ -117,7 +117,8 @@ TEST_CASE("a row without a key is refused, or split at random", "[route_policy]"
   CHECK(sticky({1, 1}).route({.arms = 2, .weights = weights}).status() == Status::invalid_argument);
   const Sticky random = sticky({1, 1}, {.keyless = Keyless::random});
   CHECK(random.input() == RouteInput::chance);
-  CHECK(random.route({.arms = 2, .random = 0, .weights = weights}) == Result<std::size_t>(std::size_t{0}));
+  CHECK(random.route({.arms = 2, .random = 0, .weights = weights}) ==
+        Result<std::size_t>(std::size_t{0}));
   CHECK(random.route({.arms = 2, .random = ~std::uint64_t{0}, .weights = weights}) ==
         Result<std::size_t>(std::size_t{1}));
 }
