@@ -38,6 +38,6 @@ sed "s|^$root/||" "\$stamp.out"
 exit \$result
 EOF
 {
-  find src bench/load -name '*.cpp' ! -path 'src/torch/*' 2>/dev/null || true
+  find src bench/load/src -name '*.cpp' ! -path 'src/torch/*' 2>/dev/null || true
   find "$build" -maxdepth 1 -name '*.cpp'
 } | LC_ALL=C sort | xargs -P "${JOBS:-2}" -n 1 sh "$build/one.sh"

@@ -197,6 +197,7 @@ class HedgeNode {
       lock.unlock();
       // Of a primary that lost it is known that it takes longer.
       if (side == Side::primary ? any : loser) node.state_->observe(n, took);
+      // NOLINTNEXTLINE(bugprone-use-after-move): only those of one that waits were moved
       if (!waits) end(side, std::move(outcomes), loser);
       release();
     }

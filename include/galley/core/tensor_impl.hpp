@@ -164,6 +164,7 @@ Result<Tensor> Tensor::from(std::vector<T>&& values, const Shape& shape) {
     return wrong_count(shape, values.size());
   }
   Held<std::vector<T>> held = Owner::hold(std::move(values));
+  // NOLINTNEXTLINE(clang-analyzer-cplusplus.NewDeleteLeaks): the owner goes with the tensor
   return adopt(held.value->data(), dtype_of<T>, shape, {}, cpu, std::move(held.owner));
 }
 

@@ -37,8 +37,11 @@ struct FilterKind {
         .outputs_from("of");
   }
   Servable<In, Out> make() && {
-    return std::visit([&](auto&& chosen) { return filter(std::move(chosen), *std::move(of)); },
-                      *std::move(rule));
+    return std::visit(
+        [&](auto&& chosen) {
+          return filter(std::forward<decltype(chosen)>(chosen), *std::move(of));
+        },
+        *std::move(rule));
   }
 };
 

@@ -107,8 +107,11 @@ struct GuardKind {
         .outputs_from("of");
   }
   Servable<In, Out> make() && {
-    return std::visit([&](auto&& chosen) { return guard(std::move(chosen), *std::move(of)); },
-                      *std::move(check));
+    return std::visit(
+        [&](auto&& chosen) {
+          return guard(std::forward<decltype(chosen)>(chosen), *std::move(of));
+        },
+        *std::move(check));
   }
 };
 

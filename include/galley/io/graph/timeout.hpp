@@ -25,9 +25,7 @@ struct TimeoutKind {
         .inputs_from("of")
         .outputs_from("of");
   }
-  Servable<In, Out> make() && {
-    return timeout(*std::move(executor), *std::move(of), *std::move(duration));
-  }
+  Servable<In, Out> make() && { return timeout(*std::move(executor), *std::move(of), *duration); }
 };
 
 namespace detail {
