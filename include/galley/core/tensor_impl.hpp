@@ -163,9 +163,10 @@ Result<Tensor> Tensor::from(std::vector<T>&& values, const Shape& shape) {
   if (!numel.has_value() || static_cast<std::size_t>(*numel) != values.size()) {
     return wrong_count(shape, values.size());
   }
+  // NOLINTBEGIN(clang-analyzer-cplusplus.NewDeleteLeaks): the owner goes with the tensor
   Held<std::vector<T>> held = Owner::hold(std::move(values));
-  // NOLINTNEXTLINE(clang-analyzer-cplusplus.NewDeleteLeaks): the owner goes with the tensor
   return adopt(held.value->data(), dtype_of<T>, shape, {}, cpu, std::move(held.owner));
+  // NOLINTEND(clang-analyzer-cplusplus.NewDeleteLeaks)
 }
 
 inline Error Tensor::not_a_span(DType wanted) const {
