@@ -92,9 +92,14 @@ void graph_cases(Report& report) {
   report.check(refused == 20, "other rows than the 20 that are no numbers were refused");
   const Paired both = compare(
       [&] {
-        for (const auto& row : singles) static_cast<void>(graph.serve(row));
+        std::size_t answered = 0;
+        for (const auto& row : singles) answered += graph.serve(row).has_value() ? 1 : 0;
+        report.check(answered == singles.size() - refused, "rows alone were answered wrongly");
       },
-      [&] { static_cast<void>(graph.serve_rows(rows)); },
+      [&] {
+        const std::size_t answered = graph.serve_rows(rows).survivors().size();
+        report.check(answered == rows.size() - refused, "a batch was answered wrongly");
+      },
       {.pairs = 40, .slice = std::chrono::milliseconds(10)});
   report.add(
       {.id = "C6",

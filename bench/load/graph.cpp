@@ -6,6 +6,7 @@
 
 #if GALLEY_BENCH_WITH_TORCH
 
+#include <galley/compose/padding/samples.hpp>
 #include <galley/core/tensor_rows.hpp>
 #include <galley/galley.hpp>
 #include <galley/io.hpp>
@@ -13,7 +14,6 @@
 
 #include <algorithm>
 #include <charconv>
-#include <cmath>
 #include <cstdint>
 #include <random>
 #include <span>
@@ -25,7 +25,7 @@
 namespace bench {
 
 const char* const graph_usage =
-    "  --graph FILE            the graph to drive, for rows and answers of tensors\n"
+    "  --graph FILE            the graph to drive: float32 rows, answers of one tensor\n"
     "  --model NAME=FILE:SHAPE a TorchScript model that it names, and a row's shape: 1x28x28;\n"
     "                          may be given several times. The first one's rows are sent\n"
     "  --workers K             threads of the executor \"cpu\"; the machine's cores unless given\n";
@@ -66,6 +66,11 @@ Result<Model> read_model(std::string_view text) {
     rest.remove_prefix(by + 1);
   }
   GALLEY_TRY(const galley::Shape row, galley::Shape::of(sizes));
+  constexpr std::int64_t most = std::int64_t{1} << 24;  // 64 MiB a row
+  if (!row.numel().has_value() || *row.numel() > most) {
+    return refused("--model: expected a row of at most " + std::to_string(most) + " numbers, got " +
+                   to_string(row));
+  }
   return Model{.name = std::string(text.substr(0, is)),
                .file = std::string(text.substr(is + 1, of - is - 1)),
                .row = row};
@@ -114,10 +119,7 @@ Result<std::vector<Tensor>> rows_of(const galley::Shape& shape) {
 
 /// As near as two sizes of one batch make it.
 bool is_same(const Tensor& got, const Tensor& wanted) {
-  const auto a = got.span<float>(), b = wanted.span<float>();
-  if (!a || !b || a->size() != b->size()) return false;
-  return std::ranges::equal(
-      *a, *b, [](float x, float y) { return std::fabs(x - y) <= 1e-5F + 1e-4F * std::fabs(y); });
+  return galley::detail::difference(got, wanted, galley::Tolerance()).empty();
 }
 
 Result<int> drive(const galley::load::Command& command) {
