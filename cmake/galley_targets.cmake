@@ -26,5 +26,10 @@ function(galley_own_target target)
     target_compile_options(${target} PRIVATE -fsanitize=${GALLEY_SANITIZE} -fno-omit-frame-pointer
                                              -fno-sanitize-recover=all)
     target_link_options(${target} PRIVATE -fsanitize=${GALLEY_SANITIZE})
+    # It marks functions in a way that an unoptimised coroutine's parts cannot be:
+    # https://github.com/llvm/llvm-project/issues/49689
+    if(CMAKE_CXX_COMPILER_ID STREQUAL "Clang" AND GALLEY_SANITIZE MATCHES "undefined")
+      target_compile_options(${target} PRIVATE -fno-sanitize=function)
+    endif()
   endif()
 endfunction()
