@@ -3,6 +3,7 @@
 #include <galley/core/named_tensors.hpp>
 #include <galley/core/tensor_rows.hpp>
 
+#include <support/allocations.hpp>
 #include <support/batching.hpp>
 
 #include <algorithm>
@@ -102,6 +103,58 @@ TEST_CASE("a block that an answer shares is not used again", "[batched]") {
   }
   CHECK(data.size() == 3);
   for (std::size_t i = 0; i < 6; ++i) CHECK(first_of(ears[i].value()) == static_cast<float>(i));
+}
+
+TEST_CASE("a split request is answered in one block, which is used again once the answer is gone",
+          "[batched]") {
+  const ManualExecutor executor;
+  Blocks seen;
+  const auto graph = batched(executor, twice(seen), always_queued, SizeOrDelay{2, 0ns});
+  std::vector<const void*> blocks;
+  std::vector<TensorEar> kept(3);
+  for (int round = 0; round < 6; ++round) {
+    TensorEar gone;
+    TensorEar& ear = round < 3 ? gone : kept[static_cast<std::size_t>(round) - 3];
+    Rows<Tensor> rows;
+    for (int i = 0; i < 5; ++i) rows.push_back(filled({3}, static_cast<float>(10 * round + i)));
+    graph.submit_rows(std::move(rows), {}, ear.listen(5));
+    executor.run_ready();
+    blocks.push_back(ear.value(0).data());
+    for (std::size_t i = 0; i < 5; ++i) {
+      CHECK(ear.value(i).data() == static_cast<const float*>(blocks.back()) + 3 * i);
+    }
+  }
+  CHECK(seen.sizes == Sizes{2, 2, 1, 2, 2, 1, 2, 2, 1, 2, 2, 1, 2, 2, 1, 2, 2, 1});
+  CHECK(blocks[1] == blocks[0]);
+  CHECK(blocks[2] == blocks[0]);
+  for (std::size_t round = 3; round < 6; ++round) {  // the later ones did not write over them
+    for (std::size_t i = 0; i < 5; ++i) {
+      CHECK(first_of(kept[round - 3].value(i)) == 2 * static_cast<float>(10 * round + i));
+    }
+  }
+}
+
+TEST_CASE("split requests of tensors are joined without allocating", "[batched]") {
+  const ManualExecutor executor;
+  const Rows<Tensor> answers = *Rows<Tensor>::of_block(filled({2, 3}, 2));
+  const auto graph = batched(
+      executor,
+      galley::map_batch(
+          "two", [answers](const Rows<Tensor>& rows) { return answers.slice(0, rows.size()); }),
+      always_queued, SizeOrDelay{2, 0ns});
+  const Rows<Tensor> request = *Rows<Tensor>::of_block(filled({5, 3}, 1));
+  std::size_t answered = 0;
+  std::size_t allocated = 1;
+  for (int round = 0; round < 4; ++round) {
+    const support::AllocationCount count;
+    graph.submit_rows(request, {}, {5, [&answered](const galley::Outcomes<Tensor>& outcomes) {
+                                      if (outcomes.all_ok()) answered += outcomes.size();
+                                    }});
+    executor.run_ready();
+    allocated = count.so_far();
+  }
+  CHECK(answered == 20);
+  CHECK(allocated == 0);
 }
 
 TEST_CASE("tensors of different shapes or types share no batch", "[batched]") {

@@ -8,6 +8,7 @@
 
 #include <concepts>
 #include <cstddef>
+#include <cstring>
 #include <exception>
 #include <memory>
 #include <new>
@@ -56,14 +57,24 @@ class Callback {
 
  private:
   struct Ops {
-    void (*call)(void*, Answer&&) noexcept;  // moves the function out of its storage first
-    void (*move)(void* from, void* to) noexcept;
-    void (*destroy)(void*) noexcept;
+    void (*call)(void*, Answer&&) noexcept;       // moves the function out of its storage first
+    void (*move)(void* from, void* to) noexcept;  // null: the bytes are it
+    void (*destroy)(void*) noexcept;              // null: nothing is to be done
   };
 
   template <class F>
   static constexpr bool fits = sizeof(F) <= inline_bytes && alignof(F) <= alignof(void*) &&
                                std::is_nothrow_move_constructible_v<F>;
+
+  template <class F>
+  static void move_inline(void* from, void* to) noexcept {
+    new (to) F(std::move(*static_cast<F*>(from)));
+    static_cast<F*>(from)->~F();
+  }
+  template <class F>
+  static void destroy_inline(void* at) noexcept {
+    static_cast<F*>(at)->~F();
+  }
 
   template <class F, class Mode>
   static constexpr Ops inline_ops{[](void* at, Answer&& answer) noexcept {
@@ -71,27 +82,28 @@ class Callback {
                                     static_cast<F*>(at)->~F();
                                     Mode::discard([&] { f(std::move(answer)); });
                                   },
-                                  [](void* from, void* to) noexcept {
-                                    new (to) F(std::move(*static_cast<F*>(from)));
-                                    static_cast<F*>(from)->~F();
-                                  },
-                                  [](void* at) noexcept { static_cast<F*>(at)->~F(); }};
+                                  std::is_trivially_copyable_v<F> ? nullptr : &move_inline<F>,
+                                  std::is_trivially_copyable_v<F> ? nullptr : &destroy_inline<F>};
 
   template <class F, class Mode>
-  static constexpr Ops heap_ops{
-      [](void* at, Answer&& answer) noexcept {
-        const std::unique_ptr<F> f(*static_cast<F**>(at));
-        Mode::discard([&] { (*f)(std::move(answer)); });
-      },
-      [](void* from, void* to) noexcept { new (to) F*(*static_cast<F**>(from)); },
-      [](void* at) noexcept { delete *static_cast<F**>(at); }};
+  static constexpr Ops heap_ops{[](void* at, Answer&& answer) noexcept {
+                                  const std::unique_ptr<F> f(*static_cast<F**>(at));
+                                  Mode::discard([&] { (*f)(std::move(answer)); });
+                                },
+                                nullptr, [](void* at) noexcept { delete *static_cast<F**>(at); }};
 
   void steal(Callback& other) noexcept {
     ops_ = std::exchange(other.ops_, nullptr);
-    if (ops_ != nullptr) ops_->move(other.storage_, storage_);
+    if (ops_ == nullptr) return;
+    if (ops_->move == nullptr) {
+      std::memcpy(storage_, other.storage_, inline_bytes);
+    } else {
+      ops_->move(other.storage_, storage_);
+    }
   }
   void reset() noexcept {
-    if (ops_ != nullptr) std::exchange(ops_, nullptr)->destroy(storage_);
+    const Ops* const ops = std::exchange(ops_, nullptr);
+    if (ops != nullptr && ops->destroy != nullptr) ops->destroy(storage_);
   }
 
   const Ops* ops_ = nullptr;

@@ -207,7 +207,7 @@ class OwnedBatchContext {
 
   /// Copies the contexts and keys of `view`. Lent memory is left behind.
   void assign(const BatchContext& view) {
-    clear();
+    if (rows_ != 0) clear();
     rows_ = static_cast<RowIndex>(view.rows());
     contexts_.reserve(view.runs().size());
     for (const RequestRun& run : view.runs()) contexts_.push_back(*run.context);
@@ -236,9 +236,10 @@ class OwnedBatchContext {
 
   /// Lets go of everything but the pins, which it gives back.
   std::shared_ptr<const Pins> clear() noexcept {
-    contexts_ = Rows<Context>();
+    rows_ = 0;
+    contexts_.clear();
     runs_.clear();
-    keys_ = Rows<Key>();
+    keys_.clear();
     traced_.reset();
     return std::move(pins_);
   }

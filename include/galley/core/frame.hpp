@@ -93,6 +93,16 @@ class FrameRef {
   explicit operator bool() const noexcept { return frame_ != nullptr; }
 
  private:
+  friend class FramePool;
+
+  /// The first of a frame that nobody else has.
+  static FrameRef first(Frame* frame) noexcept {
+    FrameRef only;
+    only.frame_ = frame;
+    frame->references_.store(1, std::memory_order_relaxed);
+    return only;
+  }
+
   Frame* frame_ = nullptr;
 };
 
@@ -100,7 +110,8 @@ class FrameRef {
 ///
 /// Threads  thread-safe. Outlives its frames: each frame's `graph` holds the node the pool is part
 ///          of
-/// Cost     one uncontended lock to take a frame, one to give it back
+/// Cost     one atomic operation to take the frame that was given back last, and to give it back;
+///          an uncontended lock for the others
 class FramePool {
  public:
   /// Frames for `bytes` of states each, at most `bound` in flight.
@@ -108,6 +119,7 @@ class FramePool {
       : bytes_(bytes), bound_(bound) {}
 
   ~FramePool() {
+    if (Frame* const frame = latest_.load(std::memory_order_acquire)) keep(*frame);
     for (Frame* frame = free_; frame != nullptr;) {
       Frame* next = frame->next_;
       frame->~Frame();
@@ -123,10 +135,14 @@ class FramePool {
 
   /// A frame for a request, or none when the pool is exhausted.
   FrameRef take() {
+    Frame* frame = take_latest();
+    if (frame != nullptr) return FrameRef::first(frame);
     const std::lock_guard lock(mutex_);
-    Frame* frame = free_;
+    frame = free_;
     if (frame != nullptr) {
       free_ = frame->next_;
+    } else if (Frame* const latest = take_latest(); latest != nullptr) {
+      frame = latest;
     } else if (made_ < bound_) {
       const std::size_t size = Frame::bytes_for<Frame>() + bytes_;
       void* at = ::operator new(size, std::nothrow);
@@ -136,15 +152,28 @@ class FramePool {
     } else {
       return FrameRef();
     }
-    return FrameRef(*frame);
+    return FrameRef::first(frame);
   }
 
  private:
   friend class FrameRef;
 
+  Frame* take_latest() noexcept {
+    if (latest_.load(std::memory_order_relaxed) == nullptr) return nullptr;
+    return latest_.exchange(nullptr, std::memory_order_acquire);  // pairs with `give_back`
+  }
   void give_back(Frame& frame) noexcept {
     frame.used_ = 0;
+    // Release: who takes it sees what was done to it.
+    Frame* none = nullptr;
+    if (latest_.compare_exchange_strong(none, &frame, std::memory_order_release,
+                                        std::memory_order_relaxed)) {
+      return;
+    }
     const std::lock_guard lock(mutex_);
+    keep(frame);
+  }
+  void keep(Frame& frame) noexcept {
     frame.next_ = free_;
     free_ = &frame;
   }
@@ -152,6 +181,7 @@ class FramePool {
   std::size_t bytes_;
   std::size_t bound_;
   std::mutex mutex_;
+  std::atomic<Frame*> latest_{nullptr};  // given back last, where nobody has taken it since
   Frame* free_ = nullptr;
   std::size_t made_ = 0;
 };

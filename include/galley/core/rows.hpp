@@ -111,6 +111,9 @@ class Rows {
     if (capacity > this->capacity()) grow(capacity);
   }
 
+  /// Lets go of all rows, and of their memory.
+  void clear() noexcept { release(); }
+
   /// Puts one row at the end.
   void push_back(T row) {
     if (size_ == capacity()) [[unlikely]]

@@ -137,7 +137,8 @@ class Servable {
   /// rows are owned.
   ///
   /// Answers `resource_exhausted` when too many requests are in flight here.
-  void submit_apart(Rows<In>&& rows, const BatchContext& context, BatchCompletion<Out> done) const;
+  void submit_apart(Rows<In>&& rows, const BatchContext& context,
+                    BatchCompletion<Out>&& done) const;
 
   const NodeHeader& node() const noexcept { return *node_; }
   std::shared_ptr<const NodeHeader> shared_node() const noexcept { return node_; }
@@ -301,7 +302,7 @@ void Servable<In, Out>::submit_root(Rows<In>&& rows, const BatchContext& context
 
 template <class In, class Out>
 void Servable<In, Out>::submit_apart(Rows<In>&& rows, const BatchContext& context,
-                                     BatchCompletion<Out> done) const {
+                                     BatchCompletion<Out>&& done) const {
   if (node_->traits.inline_only) return done(serve_batch(Batch<In>::last_use(rows), context));
   if (context.traced() != nullptr) [[unlikely]]
     return submit_apart_traced(std::move(rows), context, std::move(done));

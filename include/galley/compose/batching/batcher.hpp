@@ -176,7 +176,10 @@ class Batcher : public std::enable_shared_from_this<Batcher<In, Out, Policy>> {
     const Result<void> done = guard_([&] { outcomes = work(); });
     if (done.has_value()) [[likely]]
       return outcomes;
-    return Outcomes<Out>::failed(rows, within(child_.name(), done.error()));
+    return failed(rows, done.error());
+  }
+  Outcomes<Out> failed(std::size_t rows, const Error& error) const {
+    return Outcomes<Out>::failed(rows, within(child_.name(), error));
   }
 
   // ---- batching/profile.hpp: what is known of costs, for the next start
@@ -227,11 +230,12 @@ class Batcher : public std::enable_shared_from_this<Batcher<In, Out, Policy>> {
   void take(Runner& runner, Bucket& bucket, std::size_t rows);
   bool is_of_other_versions(const Runner& runner, const Request& request) const;
   std::shared_ptr<const Pins> pins_of_now() const;
+  std::unique_ptr<Pieces<Out>> new_pieces();
   std::size_t takeable(const Request& request, std::vector<Key>& seen, std::vector<Key>& blocked);
   void take_in_sequence(Runner& runner, Bucket*& bucket, std::size_t rows);
   void take_part(Runner& runner, Bucket& bucket, Request& request, std::size_t count);
 
-  // ---- batching/run.hpp: computing and answering
+  // ---- batching/run.hpp: computing
   bool run_batch(Runner& runner);
   void yield_for(Runner& runner, Bucket& bucket, Lock& lock);
   void note_window(TimePoint now);
@@ -240,13 +244,18 @@ class Batcher : public std::enable_shared_from_this<Batcher<In, Out, Policy>> {
                           const std::shared_ptr<const Pins>* pins, std::size_t rows);
   Outcomes<Out> compute(Runner& runner, Bucket& bucket);
   Outcomes<Out> gather_and_ask(Runner& runner, Bucket& bucket, std::size_t rows);
-  void deliver(Runner& runner, Bucket& bucket, Outcomes<Out> outcomes, TimePoint start);
   void leave_inline();
   Outcomes<Out> serve_in_slices(const Batch<In>& batch, const BatchContext& context);
   std::size_t next_slice(const Batch<In>& batch, std::size_t rows);
   Outcomes<Out> serve_slice(const Batch<In>& batch, const BatchContext& context, std::size_t first,
                             std::size_t count, std::size_t size, bool sized,
                             const std::shared_ptr<const Pins>* pins);
+
+  // ---- batching/deliver.hpp: outcomes to their requests
+  void deliver(Runner& runner, Bucket& bucket, Outcomes<Out> outcomes, TimePoint start);
+  void answer(Runner& runner, const std::vector<Part>& parts, Outcomes<Out>&& outcomes,
+              bool stolen);
+  void hand_over(const Part& part, Outcomes<Out>&& own, bool stolen) noexcept;
 
   const Executor executor_;
   const Servable<In, Out> child_;
@@ -265,6 +274,8 @@ class Batcher : public std::enable_shared_from_this<Batcher<In, Out, Policy>> {
   BatchStatistics statistics_;
   std::vector<std::unique_ptr<Bucket>> buckets_;
   std::vector<std::unique_ptr<Runner>> runners_;
+  std::vector<std::unique_ptr<Pieces<Out>>>
+      spare_pieces_;  // no more than there was room for at first
   Timer timer_;
   std::size_t looking_ = 0;    // active runners that hold no batch
   std::size_t answering_ = 0;  // of these, those that give answers first
@@ -309,6 +320,7 @@ Batcher<In, Out, Policy>::Batcher(Executor executor, Servable<In, Out> child,
       timer_(*this),
       trial_(options.caller_runs == CallerRuns::when_idle) {
   let_callers_run();
+  spare_pieces_.reserve(2 * slots_.places());
   for (std::size_t i = 0; i < slots_.places(); ++i) {
     runners_.push_back(std::make_unique<Runner>(*this));
   }
@@ -380,6 +392,7 @@ Result<void> Batcher<In, Out, Policy>::control(ControlRequest& request) {
 }  // namespace galley::inline v1::detail
 
 #include <galley/compose/batching/admission.hpp>
+#include <galley/compose/batching/deliver.hpp>
 #include <galley/compose/batching/profile.hpp>
 #include <galley/compose/batching/run.hpp>
 #include <galley/compose/batching/take.hpp>

@@ -299,6 +299,15 @@ Outcomes<Out> outcomes_out(Outcomes<Out>& all, std::size_t first, std::size_t co
                        std::move(casualties));
 }
 
+/// Takes a piece of a request apart, whose rows begin with `first`: its rows go to `values`.
+template <class Out, class List>
+void append_piece(Outcomes<Out>& piece, std::size_t first, List& values, Casualties& casualties) {
+  for (Casualty& casualty : piece.casualties().mutable_span()) {
+    casualties.append(first + casualty.row, std::move(casualty.error));
+  }
+  values.push_back(std::move(piece).survivors());
+}
+
 /// The outcomes of the pieces that a request was split into, in order, as one.
 template <class Out>
 Outcomes<Out> joined(std::span<Outcomes<Out>> pieces, Workspace* workspace = nullptr) {
@@ -308,10 +317,7 @@ Outcomes<Out> joined(std::span<Outcomes<Out>> pieces, Workspace* workspace = nul
   std::size_t first = 0;
   for (Outcomes<Out>& piece : pieces) {
     const std::size_t rows = piece.size();
-    for (Casualty& casualty : piece.casualties().mutable_span()) {
-      casualties.append(first + casualty.row, std::move(casualty.error));
-    }
-    values.push_back(std::move(piece).survivors());
+    append_piece(piece, first, values, casualties);
     first += rows;
   }
   return Outcomes<Out>(Rows<Out>::concatenate(values, workspace), std::move(casualties));

@@ -3,6 +3,7 @@
 
 #include <galley/compose/batching/columns.hpp>
 #include <galley/compose/batching/gather.hpp>
+#include <galley/compose/batching/pieces.hpp>
 #include <galley/compose/batching/queue.hpp>
 #include <galley/core/completion.hpp>
 #include <galley/core/context.hpp>
@@ -23,46 +24,6 @@
 #include <vector>
 
 namespace galley::inline v1::detail {
-
-/// The outcomes of some rows of a request.
-template <class Out>
-struct Piece {
-  RowIndex first;
-  Outcomes<Out> outcomes;
-};
-
-/// Does what may throw, since rows are copied or memory is taken. Whoever makes a batcher knows
-/// whether exceptions are on.
-using Guard = Result<void> (*)(FunctionRef<void()> work);
-
-/// Room for `more` at the end, so that putting them there cannot fail.
-template <class T>
-void make_room(std::vector<T>& list, std::size_t more) {
-  if (list.capacity() - list.size() >= more) return;
-  list.reserve(std::max(2 * list.capacity(), list.size() + more));
-}
-
-/// Outcomes on their way to who is owed them: to be given with no lock held.
-template <class Out>
-struct Answer {
-  BatchCompletion<Out> done;
-  std::vector<Piece<Out>> pieces;
-
-  void give(Guard guard) && {
-    if (pieces.size() == 1) return done(std::move(pieces.front().outcomes));
-    std::sort(pieces.begin(), pieces.end(),
-              [](const auto& a, const auto& b) { return a.first < b.first; });
-    Outcomes<Out> all;
-    const Result<void> put_together = guard([&] {
-      std::vector<Outcomes<Out>> parts;
-      parts.reserve(pieces.size());
-      for (Piece<Out>& piece : pieces) parts.push_back(std::move(piece.outcomes));
-      all = joined(std::span(parts));
-    });
-    if (!put_together.has_value()) return done.fail(put_together.error());
-    done(std::move(all));
-  }
-};
 
 /// A request of a batcher, in its frame. It goes when it is answered and no batch holds rows of it.
 template <class In, class Out>
@@ -89,16 +50,22 @@ struct BatchRequest : Queued {
     if (!lasts) context_ = copy_.emplace().keep(context_);
   }
 
-  /// Room for what its running batches will add, and for `more`.
-  void make_room_for(std::size_t more) { make_room(pieces, running + more); }
+  /// Room for what its running batches will add, and for `more`, where it is split.
+  void make_room_for(std::size_t more) {
+    if (pieces != nullptr) pieces->make_room_for(running + more);
+  }
 
   /// Adds the outcomes of some rows, for which room was made; the answer, once there are those of
   /// all.
   std::optional<Answer<Out>> add(RowIndex first, Outcomes<Out> outcomes) {
     answered += static_cast<RowIndex>(outcomes.size());
-    pieces.push_back({first, std::move(outcomes)});
+    if (pieces == nullptr) {
+      GALLEY_ASSERT(answered == rows);
+      return Answer<Out>{std::move(done), std::move(outcomes)};
+    }
+    pieces->add(first, std::move(outcomes));
     if (answered != rows) return std::nullopt;
-    return Answer<Out>{std::move(done), std::move(pieces)};
+    return Answer<Out>{std::move(done), {}, std::move(pieces)};
   }
 
   /// Ends it; nobody may name it any more. Not under a lock: it waits for a stop's callback.
@@ -123,7 +90,7 @@ struct BatchRequest : Queued {
   std::optional<std::stop_callback<OnStop>> on_stop;
 
   // Under the batcher's lock.
-  std::vector<Piece<Out>> pieces;
+  std::unique_ptr<Pieces<Out>> pieces;  // of a request that was split
   RowIndex answered = 0;
   RowIndex running = 0;  // batches that hold rows of it
   bool stopped = false;

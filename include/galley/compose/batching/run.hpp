@@ -185,65 +185,6 @@ Outcomes<Out> Batcher<In, Out, Policy>::ask_sized(const Batch<In>& batch, Merged
   return joined(std::span(pieces));
 }
 
-/// Hands each request its outcomes, with no lock held.
-template <class In, class Out, BatchPolicy Policy>
-void Batcher<In, Out, Policy>::deliver(Runner& runner, Bucket& bucket, Outcomes<Out> outcomes,
-                                       TimePoint start) {
-  const TimePoint end = time_now();
-  const Duration took = end - start;
-  slots_.leave();
-  std::vector<Part> parts;
-  Lock lock(mutex_);
-  parts.swap(runner.parts);
-  const bool stolen = std::exchange(runner.stolen, false);
-  runner.computing = false;
-  ++looking_;
-  answers_begin(runner);
-  --bucket.running;
-  const std::size_t rows = outcomes.size();
-  statistics_.compute_time += took;
-  statistics_.rows += rows;
-  ++statistics_.batches;
-  window_rows_ += rows;
-  note_window(end);
-  if (outcomes.all_ok()) (void)guard_([&] { bucket.costs.observe(runner.size, took); });
-  Runner* const other = runner_to_wake();
-  lock.unlock();
-  wake(other);
-  bool shared = parts.size() < 2;
-  if (!shared) (void)guard_([&] { shared = runner.blocks.may_share(outcomes.survivors()); });
-  std::size_t first = 0;
-  for (const Part& part : parts) {
-    Request& request = *part.request;
-    const auto take_out = [&] {  // NOLINT(bugprone-use-after-move): moved for the last
-      Outcomes<Out> out = outcomes_out(outcomes, first, part.count);
-      if (!shared) SharedBlocks<Out>::unshare(out.survivors());
-      return out;
-    };
-    Outcomes<Out> own = parts.size() == 1 ? std::move(outcomes) : guarded(part.count, take_out);
-    first += part.count;
-    if (part.is_whole()) {
-      BatchCompletion<Out> done = std::move(request.done);
-      request.destroy();
-      if (!stolen) done(std::move(own));
-      continue;
-    }
-    std::optional<Answer<Out>> answer;
-    lock.lock();
-    if (!stolen) answer = request.add(part.first, std::move(own));
-    const bool dead = --request.running == 0 && request.answered == request.rows;
-    lock.unlock();
-    if (dead) request.destroy();
-    if (answer.has_value()) (*std::move(answer)).give(guard_);
-  }
-  parts.clear();
-  const Duration answering = time_now() - end;
-  lock.lock();
-  answer_time_ += (answering - answer_time_) / 8;
-  runner.parts.swap(parts);  // its memory, for the next batch
-  lock.unlock();
-}
-
 /// A caller's own batch, on its thread. One row in sixteen is timed; of more rows, each slice.
 template <class In, class Out, BatchPolicy Policy>
 Outcomes<Out> Batcher<In, Out, Policy>::serve_inline(const Batch<In>& batch,

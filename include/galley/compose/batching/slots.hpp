@@ -46,7 +46,11 @@ class Slots {
   }
 
   void queued(std::size_t rows) noexcept { queued_.fetch_add(rows, std::memory_order_seq_cst); }
-  void unqueued(std::size_t rows) noexcept { queued_.fetch_sub(rows, std::memory_order_seq_cst); }
+  /// Not beside another `unqueued` or `queued`. Who sees it late takes the queue for longer than it
+  /// is, and looks.
+  void unqueued(std::size_t rows) noexcept {
+    queued_.store(queued_.load(std::memory_order_relaxed) - rows, std::memory_order_relaxed);
+  }
 
   /// How many callers have run a batch themselves.
   std::uint64_t inline_runs() const noexcept {

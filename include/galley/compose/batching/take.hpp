@@ -28,6 +28,14 @@ bool Batcher<In, Out, Policy>::is_of_other_versions(const Runner& runner,
 }
 
 template <class In, class Out, BatchPolicy Policy>
+auto Batcher<In, Out, Policy>::new_pieces() -> std::unique_ptr<Pieces<Out>> {
+  if (spare_pieces_.empty()) return std::make_unique<Pieces<Out>>();
+  auto pieces = std::move(spare_pieces_.back());
+  spare_pieces_.pop_back();
+  return pieces;
+}
+
+template <class In, class Out, BatchPolicy Policy>
 void Batcher<In, Out, Policy>::take_part(Runner& runner, Bucket& bucket, Request& request,
                                          std::size_t count) {
   const auto rows = static_cast<RowIndex>(count);
@@ -38,7 +46,10 @@ void Batcher<In, Out, Policy>::take_part(Runner& runner, Bucket& bucket, Request
     runner.pins = nullptr;
   }
   if (binds && runner.pins == nullptr) runner.pins = pins_of_now();
-  if (count != request.rows) request.make_room_for(2);  // of these rows, and of a refusal of others
+  if (count != request.rows) {
+    if (request.pieces == nullptr) request.pieces = new_pieces();
+    request.make_room_for(2);  // of these rows, and of a refusal of others
+  }
   runner.parts.push_back({&request, request.taken, rows});
   ++request.running;                     // from here on nothing takes memory
   if (binds) request.bind(runner.pins);  // all its parts are to see one version
