@@ -53,6 +53,7 @@ Result<void> Model::set_inputs(ModelDraft& draft) {
                          std::to_string(inputs.size()), " are declared"}));
   }
   GALLEY_TRY(const Device device, from_torch(draft.device));
+  for (const std::size_t value : draft.values) inputs[value].device = Device();
   for (TensorSpec& spec : inputs) {
     if (spec.shape.rank() >= Shape::max_rank) {
       return refused(text({"input \"", spec.name, "\": expected a row of at most 7 extents, got ",
@@ -71,12 +72,16 @@ Result<void> Model::check(ModelDraft& draft) {
   } else {
     GALLEY_TRY(samples_, given_samples(inputs, draft.options.samples, draft.device));
   }
+  values_ = draft.values;
+  for (const std::size_t value : values_) {  // that of the first row, for all
+    samples_[value] = samples_[value].narrow(0, 0, 1).repeat_interleave(samples_[value].size(0), 0);
+  }
   GALLEY_TRY(CheckedModel checked, check_model(*draft.call, draft.as_loaded.get(), inputs, samples_,
                                                draft.options, draft.device));
   signature_.outputs = std::move(checked.outputs);
   writes_inputs_ = checked.writes_inputs;
   is_plain_ = inputs.size() == 1 && signature_.outputs.size() == 1 && !writes_inputs_ &&
-              !inputs.front().looks_at_values();
+              !inputs.front().looks_at_values() && values_.empty();
   return {};
 }
 

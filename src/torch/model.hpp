@@ -28,6 +28,8 @@ struct ModelDraft {
   std::unique_ptr<Call> as_loaded;
   /// What the model calls its inputs; empty where it does not say.
   std::vector<std::string> input_names;
+  /// Which inputs are values to it and no tensors: rows that differ in them are computed apart.
+  std::vector<std::size_t> values = {};
   at::Device device{at::kCPU};
   FunctionOptions options;
   /// What `describe` says beside the signature.
@@ -44,6 +46,8 @@ class Model {
 
   const Signature& signature() const noexcept { return signature_; }
   bool has_free_extents() const noexcept { return has_free_extents_; }
+  /// The inputs that must be equal in all rows of a call.
+  const std::vector<std::size_t>& values() const noexcept { return values_; }
 
   /// The outputs for a batch of each input. Needs InferenceMode. Throws what LibTorch throws.
   void call(Tensors& inputs, Tensors& outputs) const;
@@ -73,6 +77,7 @@ class Model {
   std::string kind_;
   std::unique_ptr<const Call> call_;
   Signature signature_;
+  std::vector<std::size_t> values_;
   bool has_free_extents_ = false;
   bool writes_inputs_ = false;
   bool is_plain_ = false;

@@ -129,15 +129,16 @@ class ModelNode {
     }
   }
 
-  /// Rows of unequal shape in groups of equal shape, each as if it were alone.
+  /// Rows of unequal shape, or of unequal values for the method, in groups of equal ones, each as if
+  /// it were alone.
   Outcomes<Out> serve_by_shape(const NodeHeader& node, const Batch<In>& rows,
                                Workspace* workspace) const {
-    if (!model_->has_free_extents() || rows.size() == 1 || is_uniform(rows)) {
-      return serve_group(node, rows, workspace);
-    }
-    std::map<std::vector<std::int64_t>, std::size_t> groups;  // by the extents of a row's inputs
+    const bool is_alike =
+        model_->values().empty() && (!model_->has_free_extents() || is_uniform(rows));
+    if (is_alike || rows.size() == 1) return serve_group(node, rows, workspace);
+    std::map<std::vector<std::int64_t>, std::size_t> groups;
     Result<Split> split = Split::by(rows, rows.size(), [&](std::size_t i) {
-      return groups.try_emplace(extents_of(rows[i]), groups.size()).first->second;
+      return groups.try_emplace(likeness_of(rows[i]), groups.size()).first->second;
     });
     if (groups.size() == 1) return serve_group(node, rows, workspace);
     std::vector<PartOutcomes<Out>> parts;
@@ -162,18 +163,33 @@ class ModelNode {
     }
   }
 
-  std::vector<std::int64_t> extents_of(const In& row) const {
+  /// The extents of a row's inputs and the bytes of those that are values: equal for rows that may
+  /// share a call.
+  std::vector<std::int64_t> likeness_of(const In& row) const {
     std::vector<std::int64_t> all;
     for (const TensorSpec& spec : model_->signature().inputs) {
-      const Tensor* tensor = nullptr;
-      if constexpr (std::same_as<In, Tensor>) {
-        tensor = &row;
-      } else {
-        tensor = row.find(spec.name);
-      }
-      all.insert(all.end(), tensor->shape().extents().begin(), tensor->shape().extents().end());
+      const Shape& shape = input_of(row, spec)->shape();
+      all.insert(all.end(), shape.extents().begin(), shape.extents().end());
+    }
+    for (const std::size_t value : model_->values()) {
+      append_bytes(all, *input_of(row, model_->signature().inputs[value]));
     }
     return all;
+  }
+
+  static const Tensor* input_of(const In& row, const TensorSpec& spec) {
+    if constexpr (std::same_as<In, Tensor>) {
+      return &row;
+    } else {
+      return row.find(spec.name);
+    }
+  }
+
+  static void append_bytes(std::vector<std::int64_t>& to, const Tensor& tensor) {
+    std::vector<std::byte> bytes(tensor.byte_size());
+    const Result<void> copied = tensor.copy_into(bytes);
+    if (!copied.has_value()) throw std::runtime_error(copied.error().detail);
+    for (const std::byte byte : bytes) to.push_back(std::to_integer<std::int64_t>(byte));
   }
 
   Outcomes<Out> serve_group(const NodeHeader& node, const Batch<In>& rows,

@@ -91,26 +91,13 @@ const std::string* assigned_attribute(const torch::jit::Block& block) {
   return nullptr;
 }
 
-bool is_tensor_like(const c10::Argument& argument) {
-  const c10::TypeKind kind = argument.type()->kind();
-  if (kind == c10::TypeKind::TensorType) return true;
-  return kind == c10::TypeKind::OptionalType && !argument.default_value().has_value() &&
-         argument.type()->isSubtypeOf(*c10::OptionalType::ofTensor());
-}
-
-const at::Tensor& tensor_in(const c10::IValue& value) {
-  if (value.isTensor()) return value.toTensor();
-  throw std::runtime_error("gives " + value.tagKind() + " within its answer, expected tensors");
-}
-
-// The names that a tuple's fields have of themselves, if any.
-std::vector<std::string> field_names(const c10::ivalue::Tuple& tuple) {
-  std::vector<std::string> names;
-  const auto type = tuple.type();
-  if (const auto& schema = type->schema(); schema != nullptr) {
-    for (const c10::Argument& field : schema->arguments()) names.push_back(field.name());
-  }
-  return names;
+// The module with what the method needs as constants of its graph.
+Module frozen(const Module& module, const std::string& method) {
+  if (method == "forward") return torch::jit::freeze(module);
+  Module changed = torch::jit::freeze_module(module, {method});
+  auto graph = changed.get_method(method).graph();
+  torch::jit::OptimizeFrozenGraph(graph);
+  return changed;
 }
 
 }  // namespace
@@ -154,24 +141,28 @@ void check_output_count(std::size_t got, std::size_t wanted) {
 ScriptCall::ScriptCall(Module source, Module form)
     : source_(std::move(source)), form_(std::move(form)), self_(form_._ivalue()) {}
 
-Result<std::unique_ptr<ScriptCall>> ScriptCall::make(const Module& module, const Form& form) {
-  const char* doing = "finding its forward";
+Result<std::unique_ptr<ScriptCall>> ScriptCall::make(const Module& module,
+                                                     const Signature& signature, const Form& form) {
+  const std::string& name = signature.method;
+  std::string doing = "finding its " + name;
   try {
-    if (!module.find_method("forward")) return refused("the model has no method forward");
+    if (!module.find_method(name)) return refused(text({"the model has no method ", name}));
     Module changed = module;
     if (form.freeze == Freeze::yes) {
       doing = "freezing it";
-      changed = torch::jit::freeze(module);
+      changed = frozen(module, name);
     }
     if (form.optimize == Optimize::for_inference) {
       doing = "optimising it for inference";
-      changed = torch::jit::optimize_for_inference(changed);
+      changed = torch::jit::optimize_for_inference(
+          changed, name == "forward" ? std::vector<std::string>() : std::vector{name});
     }
     doing = "looking at its graph";
     std::unique_ptr<ScriptCall> call(new ScriptCall(module, std::move(changed)));
-    const torch::jit::Method method = call->form_.get_method("forward");
+    const torch::jit::Method method = call->form_.get_method(name);
     call->function_ = &method.function();
-    GALLEY_TRY(call->read_schema());
+    GALLEY_TRY(call->arguments_, ScriptArguments::of(call->function_->getSchema(), signature.inputs,
+                                                     signature.arguments));
     if (auto* graph = dynamic_cast<torch::jit::GraphFunction*>(call->function_)) {
       if (form.profiling == Profiling::off) {
         graph->_set_initial_executor_execution_mode(torch::jit::ExecutorExecutionMode::SIMPLE);
@@ -180,8 +171,9 @@ Result<std::unique_ptr<ScriptCall>> ScriptCall::make(const Module& module, const
       }
       const auto inlined = graph->graph()->copy();
       torch::jit::Inline(*inlined);
-      if (const std::string* name = assigned_attribute(*inlined->block())) {
-        return refused("changes its own state: forward assigns to its attribute \"" + *name + "\"");
+      if (const std::string* assigned = assigned_attribute(*inlined->block())) {
+        return refused(text(
+            {"changes its own state: ", name, " assigns to its attribute \"", *assigned, "\""}));
       }
     }
     return call;
@@ -190,23 +182,6 @@ Result<std::unique_ptr<ScriptCall>> ScriptCall::make(const Module& module, const
     error.detail = text({"the model does not allow ", doing, ": ", error.detail});
     return error;
   }
-}
-
-Result<void> ScriptCall::read_schema() {
-  const std::vector<c10::Argument>& arguments = function_->getSchema().arguments();
-  for (std::size_t i = 1; i < arguments.size(); ++i) {  // 0 is the module itself
-    const c10::Argument& argument = arguments[i];
-    if (is_tensor_like(argument) && defaults_.empty() && !argument.default_value().has_value()) {
-      input_names_.push_back(argument.name());
-    } else if (argument.default_value().has_value()) {
-      defaults_.push_back(*argument.default_value());
-    } else {
-      return refused(text({"forward's argument \"", argument.name(), "\": expected Tensor, got ",
-                           argument.type()->repr_str()}));
-    }
-  }
-  if (input_names_.empty()) return refused("forward takes no tensor");
-  return {};
 }
 
 inline void ScriptCall::run(Stack& stack) const {
@@ -220,10 +195,8 @@ inline void ScriptCall::run(Stack& stack) const {
 c10::IValue ScriptCall::run(std::span<const at::Tensor> inputs) const {
   BorrowedStack borrowed;
   Stack& stack = borrowed.stack;
-  stack.reserve(1 + inputs.size() + defaults_.size());
   stack.push_back(self_);
-  for (const at::Tensor& input : inputs) stack.emplace_back(input);
-  stack.insert(stack.end(), defaults_.begin(), defaults_.end());
+  arguments_.push(inputs, stack);
   run(stack);
   return std::move(stack.back());
 }
@@ -232,59 +205,24 @@ c10::IValue ScriptCall::run(std::span<const at::Tensor> inputs) const {
   BorrowedStack borrowed;
   Stack& stack = borrowed.stack;
   stack.push_back(self_);
-  stack.emplace_back(input);
-  for (const c10::IValue& value : defaults_) stack.push_back(value);
+  arguments_.push({&input, 1}, stack);
   run(stack);
   if (stack.back().isTensor()) [[likely]]
     return std::move(stack.back()).toTensor();
   Tensors outputs;
-  unpack(std::move(stack.back()), outputs);
+  outputs_.unpack(std::move(stack.back()), outputs);
   check_output_count(outputs.size(), 1);
   return std::move(outputs.front());
 }
 
 void ScriptCall::operator()(std::span<const at::Tensor> inputs, Tensors& outputs) const {
-  unpack(run(inputs), outputs);
-}
-
-void ScriptCall::unpack(c10::IValue answer, Tensors& outputs) const {
-  if (answer.isTensor()) {
-    outputs.push_back(std::move(answer).toTensor());
-  } else if (answer.isTuple()) {
-    for (const c10::IValue& e : answer.toTupleRef().elements()) outputs.push_back(tensor_in(e));
-  } else if (answer.isList()) {
-    for (const c10::IValue& e : answer.toListRef()) outputs.push_back(tensor_in(e));
-  } else if (answer.isGenericDict()) {
-    const auto dict = std::move(answer).toGenericDict();
-    for (const c10::IValue& key : keys_) {
-      const auto entry = dict.find(key);
-      if (entry == dict.end()) throw std::runtime_error("gives no \"" + key.toStringRef() + "\"");
-      outputs.push_back(tensor_in(entry->value()));
-    }
-  } else {
-    throw std::runtime_error("gives " + answer.tagKind() +
-                             ", expected a tensor, or a tuple, list or dict of tensors");
-  }
+  outputs_.unpack(run(inputs), outputs);
 }
 
 std::vector<std::string> ScriptCall::bind_outputs(std::span<const at::Tensor> inputs,
                                                   std::span<const TensorSpec> declared) {
-  const c10::IValue answer = run(inputs);
-  if (answer.isTuple()) {
-    const c10::ivalue::Tuple& tuple = answer.toTupleRef();
-    return names_by_position(tuple.elements().size(), declared, field_names(tuple));
-  }
-  if (answer.isList()) return names_by_position(answer.toListRef().size(), declared);
-  if (!answer.isGenericDict()) return names_by_position(1, declared);
-
-  std::vector<std::string> names;
-  for (const TensorSpec& spec : declared) names.push_back(spec.name);
-  for (const auto& entry : answer.toGenericDict()) {
-    if (!entry.key().isString()) throw std::runtime_error("gives a dict whose keys are not text");
-    if (declared.empty()) names.push_back(entry.key().toStringRef());
-  }
-  for (const std::string& name : names) keys_.emplace_back(name);
-  return names;
+  outputs_ = ScriptOutputs::in(run(inputs), declared);
+  return outputs_.names();
 }
 
 std::uint64_t ScriptCall::fingerprint() const {

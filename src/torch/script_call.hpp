@@ -6,6 +6,8 @@
 #include <galley/core/result.hpp>
 #include <galley/torch/options.hpp>
 #include <src/torch/call.hpp>
+#include <src/torch/script_arguments.hpp>
+#include <src/torch/script_outputs.hpp>
 
 #include <memory>
 #include <optional>
@@ -25,10 +27,17 @@ class ScriptCall final : public Call {
     Profiling profiling = Profiling::off;
   };
 
-  /// Errors  failed_precondition: no `forward`, an argument that is no tensor and has no default,
-  ///         the form cannot be made, or `forward` assigns to an attribute
+  /// Which method, and what it is given.
+  struct Signature {
+    std::string method = "forward";
+    std::vector<TensorSpec> inputs = {};
+    std::vector<BoundArgument> arguments = {};
+  };
+
+  /// Errors  failed_precondition: no such method, an argument that nothing is given for, the form
+  ///         cannot be made, or the method assigns to an attribute
   static Result<std::unique_ptr<ScriptCall>> make(const torch::jit::Module& module,
-                                                  const Form& form);
+                                                  const Signature& signature, const Form& form);
 
   void operator()(std::span<const at::Tensor> inputs, Tensors& outputs) const override;
   at::Tensor one(const at::Tensor& input) const override;
@@ -36,16 +45,13 @@ class ScriptCall final : public Call {
                                         std::span<const TensorSpec> declared) override;
   std::uint64_t fingerprint() const override;
 
-  /// The tensor arguments of `forward`, in order.
-  const std::vector<std::string>& input_names() const noexcept { return input_names_; }
+  const ScriptArguments& arguments() const noexcept { return arguments_; }
 
  private:
   ScriptCall(torch::jit::Module source, torch::jit::Module form);
 
-  Result<void> read_schema();
   c10::IValue run(std::span<const at::Tensor> inputs) const;
   void run(torch::jit::Stack& stack) const;
-  void unpack(c10::IValue answer, Tensors& outputs) const;
 
   torch::jit::Module source_;  // as loaded: freezing shares its tensors
   torch::jit::Module form_;
@@ -53,9 +59,8 @@ class ScriptCall final : public Call {
   torch::jit::Function* function_ = nullptr;
   // What the graph's executor runs, where that is the same for every call: run without asking it.
   std::optional<torch::jit::ExecutionPlan> plan_;
-  std::vector<c10::IValue> defaults_;  // for the arguments after the tensors
-  std::vector<std::string> input_names_;
-  std::vector<c10::IValue> keys_;  // of a dict, in the order of the outputs
+  ScriptArguments arguments_;
+  ScriptOutputs outputs_;
 };
 
 }  // namespace galley::inline v1::detail

@@ -6,6 +6,8 @@
 #include <ATen/Parallel.h>
 #include <ATen/core/ivalue.h>  // first: clang 14 in C++20 finds IValue incomplete otherwise
 #include <torch/csrc/jit/api/function_impl.h>
+#include <torch/csrc/jit/passes/freeze_module.h>
+#include <torch/csrc/jit/passes/frozen_graph_optimizations.h>
 #include <torch/csrc/jit/passes/inliner.h>
 #include <torch/script.h>
 

@@ -132,7 +132,7 @@ void add_facts(std::vector<std::pair<std::string, std::string>>& facts, const Mo
     elements += attribute.value.toTensor().numel();
     bytes += attribute.value.toTensor().nbytes();
   }
-  facts.emplace_back("method", "forward");
+  facts.emplace_back("method", options.method);
   facts.emplace_back("frozen", options.freeze == Freeze::yes ? "yes" : "no");
   facts.emplace_back("optimised", options.optimize == Optimize::for_inference ? "yes" : "no");
   facts.emplace_back("profiling", options.profiling == Profiling::off ? "off" : "as host");
@@ -158,17 +158,21 @@ Result<std::shared_ptr<const detail::Model>> make_model(Module module, at::Devic
   draft.kind = "torch_script";
   draft.device = device;
   const detail::ScriptCall::Form form{options.freeze, options.optimize, options.profiling};
+  const detail::ScriptCall::Signature signature{options.method, options.inputs, options.arguments};
   try {
     add_facts(draft.facts, module, options);
     if (is_training(module)) {
-      GALLEY_TRY(draft.as_loaded, detail::ScriptCall::make(module.deepcopy(), {Freeze::no}));
+      GALLEY_TRY(draft.as_loaded,
+                 detail::ScriptCall::make(module.deepcopy(), signature, {Freeze::no}));
       module.eval();
     }
   } catch (...) {
     return detail::caught(Status::failed_precondition);
   }
-  GALLEY_TRY(std::unique_ptr<detail::ScriptCall> call, detail::ScriptCall::make(module, form));
-  draft.input_names = call->input_names();
+  GALLEY_TRY(std::unique_ptr<detail::ScriptCall> call,
+             detail::ScriptCall::make(module, signature, form));
+  draft.input_names = call->arguments().input_names();
+  draft.values = call->arguments().values();
   draft.call = std::move(call);
   draft.options = function_options(std::move(options));
   return detail::Model::make(std::move(draft));

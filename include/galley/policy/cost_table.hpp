@@ -146,7 +146,12 @@ inline void CostTable::observe(std::size_t rows, Duration took) {
   if (rows == 0) return;
   auto at = costs_.begin() + (lower(rows) - costs_.begin());
   const bool is_new = at == costs_.end() || at->rows != rows;
-  if (is_new) at = costs_.insert(at, BatchCost{.rows = rows});
+  if (is_new) {
+    constexpr std::size_t usual = 64;  // sizes: so that a later one allocates nothing
+    const auto place = at - costs_.begin();
+    if (costs_.capacity() == 0) costs_.reserve(usual);
+    at = costs_.insert(costs_.begin() + place, BatchCost{.rows = rows});
+  }
   detail::learn(*at, took);
   spent_ += std::max(took, Duration(1));
   at->last = spent_;

@@ -10,6 +10,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <string>
+#include <variant>
 #include <vector>
 
 namespace galley::inline v1 {
@@ -52,12 +53,34 @@ struct FunctionOptions {
   ThreadOptions threads = {};
 };
 
+/// The value of an argument that is no tensor; nothing is None.
+using ArgumentValue =
+    std::variant<std::monostate, bool, std::int64_t, double, std::string, std::vector<bool>,
+                 std::vector<std::int64_t>, std::vector<double>, std::vector<std::string>>;
+
+/// What an argument of a method is in every call. The value is to have the argument's type: nothing
+/// is converted.
+struct BoundArgument {
+  std::string name = {};
+  ArgumentValue value = {};
+};
+
 /// What may be said of a TorchScript model. The members that `FunctionOptions` has mean the same.
+///
+/// Where an input has the name of an argument of the method, all are taken by name, else they come
+/// in the method's order. Of an argument that is a tuple or list of tensors, the inputs are
+/// "argument.0", "argument.1", …; of a dict, "argument.key". An argument that is no tensor is bound
+/// once in `arguments`, or is an input too and given with each row: an int as i64 [], a float as
+/// f64 [], a bool as boolean [], a str as the u8 of its bytes, a list as one extent more; rows that
+/// have different values are then computed apart. What is neither keeps the method's default.
 struct ScriptOptions {
   /// The servable's name; the file's, without its extension, when empty.
   std::string name = {};
+  /// What is called: any method that was exported.
+  std::string method = "forward";
   std::vector<TensorSpec> inputs = {};
   std::vector<TensorSpec> outputs = {};
+  std::vector<BoundArgument> arguments = {};
   Freeze freeze = Freeze::yes;
   Optimize optimize = Optimize::no;
   Profiling profiling = Profiling::off;

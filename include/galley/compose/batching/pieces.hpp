@@ -35,7 +35,10 @@ template <class Out>
 class Pieces {
  public:
   /// Room for `more`, so that adding them cannot fail.
-  void make_room_for(std::size_t more) { make_room(pieces_, more); }
+  void make_room_for(std::size_t more) {
+    make_room(pieces_, more);
+    rows_.reserve(pieces_.capacity());
+  }
 
   /// The outcomes of the request's rows from `first` on. Needs room.
   void add(RowIndex first, Outcomes<Out>&& outcomes) {
