@@ -30,7 +30,10 @@ Result<std::shared_ptr<const Model>> Model::make(ModelDraft draft) {
     }
     GALLEY_TRY(model->set_inputs(draft));
     GALLEY_TRY(model->check(draft));
-    model->call_ = std::move(draft.call);
+    if (model->writes_inputs_) draft.other_forms.clear();  // what they do to them is not compared
+    model->forms_ =
+        std::make_unique<Forms>(std::move(draft.form), std::move(draft.call),
+                                std::move(draft.other_forms), std::move(draft.form_options));
     return std::shared_ptr<const Model>(std::move(model));
   } catch (...) {
     return caught(Status::failed_precondition);
@@ -89,7 +92,17 @@ void Model::call(Tensors& inputs, Tensors& outputs) const {
   if (writes_inputs_) {
     for (at::Tensor& input : inputs) input = input.clone(at::MemoryFormat::Contiguous);
   }
-  (*call_)({inputs.data(), inputs.size()}, outputs);
+  forms_->call_for(inputs.front().size(0))({inputs.data(), inputs.size()}, outputs);
+}
+
+/// On the first worker that comes here; the others wait, which leaves the machine to it.
+Result<void> Model::measure() const {
+  const c10::InferenceMode inference;
+  try {
+    return forms_->measure(samples_, signature_.outputs);
+  } catch (...) {
+    return caught();
+  }
 }
 
 Result<void> Model::warm() const {
@@ -115,6 +128,7 @@ Result<void> Model::prepare(const PrepareScope& scope) const {
       const Result<void> set = prepare_thread(threads_);
       if (!set.has_value() && set.status() != Status::unimplemented) return set;
     }
+    GALLEY_TRY(measure());
     return warm();
   });
 }
@@ -123,6 +137,7 @@ void Model::describe(Description& description) const {
   description.kind = kind_;
   description.signature = std::make_shared<const Signature>(signature_);
   description.options = facts_;
+  forms_->describe(description.options);
   std::string batches;
   for (const std::size_t rows : warm_batches_) {
     batches.append(batches.empty() ? "" : ", ").append(std::to_string(rows));
@@ -135,6 +150,18 @@ Result<void> Model::control(ControlRequest& request) const {
   if (auto* statistics = request.as<TorchStatistics>()) {
     statistics->unprepared_calls = unprepared_calls_.load(std::memory_order_relaxed);
     return {};
+  }
+  if (auto* profile = request.as<FormProfile>()) {
+    *profile = forms_->profile();
+    return {};
+  }
+  if (auto* set = request.as<SetFormProfile>()) {
+    const c10::InferenceMode inference;
+    try {
+      return forms_->set_profile(set->profile, samples_, signature_.outputs);
+    } catch (...) {
+      return caught();
+    }
   }
   return Error(Status::unimplemented,
                text({"a ", kind_, " servable does not know the request ", request.type_name()}));

@@ -9,6 +9,7 @@
 #include <galley/core/servable.hpp>
 #include <galley/torch/options.hpp>
 #include <src/torch/call.hpp>
+#include <src/torch/forms.hpp>
 #include <src/torch/samples.hpp>
 
 #include <atomic>
@@ -26,6 +27,10 @@ struct ModelDraft {
   std::unique_ptr<Call> call;
   /// The model as it was before eval(), when that changed anything.
   std::unique_ptr<Call> as_loaded;
+  /// What `call` is called among the forms, and the others.
+  std::string form = {};
+  std::vector<FormMaker> other_forms = {};
+  FormOptions form_options = {};
   /// What the model calls its inputs; empty where it does not say.
   std::vector<std::string> input_names;
   /// Which inputs are values to it and no tensors: rows that differ in them are computed apart.
@@ -56,7 +61,9 @@ class Model {
   /// its values.
   bool is_plain() const noexcept { return is_plain_; }
   /// That way: the same as `call`.
-  at::Tensor call_plain(const at::Tensor& input) const { return call_->one(input); }
+  at::Tensor call_plain(const at::Tensor& input) const {
+    return forms_->call_for(input.size(0)).one(input);
+  }
 
   /// Counts a call on a thread that is not prepared.
   void count_call() const noexcept {
@@ -72,10 +79,11 @@ class Model {
  private:
   Result<void> set_inputs(ModelDraft& draft);
   Result<void> check(ModelDraft& draft);
+  Result<void> measure() const;
   Result<void> warm() const;
 
   std::string kind_;
-  std::unique_ptr<const Call> call_;
+  std::unique_ptr<Forms> forms_;
   Signature signature_;
   std::vector<std::size_t> values_;
   bool has_free_extents_ = false;

@@ -91,6 +91,27 @@ const std::string* assigned_attribute(const torch::jit::Block& block) {
   return nullptr;
 }
 
+at::Tensor laid_out(const at::Tensor& input) {
+  return input.dim() == 4 ? input.contiguous(at::MemoryFormat::ChannelsLast) : input;
+}
+
+// A copy of the module whose weights of images lie so.
+Result<Module> with_channels_last(const Module& module) {
+  Module changed = module.deepcopy();
+  bool any = false;
+  for (Module part : changed.modules()) {
+    for (const auto& attribute : part.named_attributes(/*recurse=*/false)) {
+      if (!attribute.value.isTensor()) continue;
+      const at::Tensor& tensor = attribute.value.toTensor();
+      if (!tensor.defined() || tensor.dim() != 4 || !tensor.is_floating_point()) continue;
+      part.setattr(attribute.name, laid_out(tensor));
+      any = true;
+    }
+  }
+  if (!any) return refused("the model has no weights of images, which have four extents");
+  return changed;
+}
+
 // The module with what the method needs as constants of its graph.
 Module frozen(const Module& module, const std::string& method) {
   if (method == "forward") return torch::jit::freeze(module);
@@ -148,9 +169,13 @@ Result<std::unique_ptr<ScriptCall>> ScriptCall::make(const Module& module,
   try {
     if (!module.find_method(name)) return refused(text({"the model has no method ", name}));
     Module changed = module;
+    if (form.layout == Layout::channels_last) {
+      doing = "laying out its images";
+      GALLEY_TRY(changed, with_channels_last(module));
+    }
     if (form.freeze == Freeze::yes) {
       doing = "freezing it";
-      changed = frozen(module, name);
+      changed = frozen(changed, name);
     }
     if (form.optimize == Optimize::for_inference) {
       doing = "optimising it for inference";
@@ -159,6 +184,7 @@ Result<std::unique_ptr<ScriptCall>> ScriptCall::make(const Module& module,
     }
     doing = "looking at its graph";
     std::unique_ptr<ScriptCall> call(new ScriptCall(module, std::move(changed)));
+    call->layout_ = form.layout;
     const torch::jit::Method method = call->form_.get_method(name);
     call->function_ = &method.function();
     GALLEY_TRY(call->arguments_, ScriptArguments::of(call->function_->getSchema(), signature.inputs,
@@ -196,12 +222,24 @@ c10::IValue ScriptCall::run(std::span<const at::Tensor> inputs) const {
   BorrowedStack borrowed;
   Stack& stack = borrowed.stack;
   stack.push_back(self_);
-  arguments_.push(inputs, stack);
+  if (layout_ == Layout::contiguous) [[likely]] {
+    arguments_.push(inputs, stack);
+  } else {
+    Tensors images;
+    for (const at::Tensor& input : inputs) images.push_back(laid_out(input));
+    arguments_.push({images.data(), images.size()}, stack);
+  }
   run(stack);
   return std::move(stack.back());
 }
 
 [[gnu::hot]] at::Tensor ScriptCall::one(const at::Tensor& input) const {
+  if (layout_ != Layout::contiguous) [[unlikely]] {
+    Tensors outputs;
+    (*this)({&input, 1}, outputs);
+    check_output_count(outputs.size(), 1);
+    return std::move(outputs.front());
+  }
   BorrowedStack borrowed;
   Stack& stack = borrowed.stack;
   stack.push_back(self_);
@@ -217,6 +255,9 @@ c10::IValue ScriptCall::run(std::span<const at::Tensor> inputs) const {
 
 void ScriptCall::operator()(std::span<const at::Tensor> inputs, Tensors& outputs) const {
   outputs_.unpack(run(inputs), outputs);
+  if (layout_ == Layout::contiguous) [[likely]]
+    return;
+  for (at::Tensor& output : outputs) output = output.contiguous();
 }
 
 std::vector<std::string> ScriptCall::bind_outputs(std::span<const at::Tensor> inputs,

@@ -9,6 +9,7 @@
 #include <src/torch/script_arguments.hpp>
 #include <src/torch/script_outputs.hpp>
 
+#include <cstdint>
 #include <memory>
 #include <optional>
 #include <string>
@@ -20,11 +21,15 @@ namespace galley::inline v1::detail {
 /// schema was looked at when this was made.
 class ScriptCall final : public Call {
  public:
+  /// How images lie in memory.
+  enum class Layout : std::uint8_t { contiguous, channels_last };
+
   /// Which form of a module to call.
   struct Form {
     Freeze freeze = Freeze::yes;
     Optimize optimize = Optimize::no;
     Profiling profiling = Profiling::off;
+    Layout layout = Layout::contiguous;
   };
 
   /// Which method, and what it is given.
@@ -59,6 +64,7 @@ class ScriptCall final : public Call {
   torch::jit::Function* function_ = nullptr;
   // What the graph's executor runs, where that is the same for every call: run without asking it.
   std::optional<torch::jit::ExecutionPlan> plan_;
+  Layout layout_ = Layout::contiguous;
   ScriptArguments arguments_;
   ScriptOutputs outputs_;
 };

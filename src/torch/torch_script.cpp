@@ -152,6 +152,42 @@ FunctionOptions function_options(ScriptOptions options) {
           .threads = options.threads};
 }
 
+detail::ScriptCall::Form form_of(ScriptForm form, Profiling profiling) {
+  using Layout = detail::ScriptCall::Layout;
+  const bool optimized =
+      form == ScriptForm::optimized || form == ScriptForm::optimized_channels_last;
+  const bool images_last =
+      form == ScriptForm::channels_last || form == ScriptForm::optimized_channels_last;
+  return {.freeze = Freeze::yes,
+          .optimize = optimized ? Optimize::for_inference : Optimize::no,
+          .profiling = profiling,
+          .layout = images_last ? Layout::channels_last : Layout::contiguous};
+}
+
+/// What the model is called as `options` say it is.
+std::string own_form(const ScriptOptions& options) {
+  if (options.freeze == Freeze::no) {
+    return options.optimize == Optimize::no ? "as saved" : "optimized, not frozen";
+  }
+  return to_string(options.optimize == Optimize::no ? ScriptForm::frozen : ScriptForm::optimized);
+}
+
+std::vector<detail::FormMaker> other_forms(const Module& module,
+                                           const detail::ScriptCall::Signature& signature,
+                                           const ScriptOptions& options) {
+  std::vector<detail::FormMaker> makers;
+  for (const ScriptForm form : options.forms.tried) {
+    if (own_form(options) == to_string(form)) continue;
+    const auto make = [=,
+                       profiling = options.profiling]() -> Result<std::unique_ptr<detail::Call>> {
+      GALLEY_TRY(auto call, detail::ScriptCall::make(module, signature, form_of(form, profiling)));
+      return std::unique_ptr<detail::Call>(std::move(call));
+    };
+    makers.push_back({to_string(form), make, options.tolerance});
+  }
+  return makers;
+}
+
 Result<std::shared_ptr<const detail::Model>> make_model(Module module, at::Device device,
                                                         ScriptOptions options) {
   detail::ModelDraft draft;
@@ -173,6 +209,10 @@ Result<std::shared_ptr<const detail::Model>> make_model(Module module, at::Devic
              detail::ScriptCall::make(module, signature, form));
   draft.input_names = call->arguments().input_names();
   draft.values = call->arguments().values();
+  draft.form = own_form(options);
+  // On other devices a call returns before it is computed, which is not timed here.
+  if (device.is_cpu()) draft.other_forms = other_forms(module, signature, options);
+  draft.form_options = options.forms;
   draft.call = std::move(call);
   draft.options = function_options(std::move(options));
   return detail::Model::make(std::move(draft));
@@ -197,6 +237,20 @@ Result<Servable<In, Out>> script_servable(const std::string& where, std::string 
 }
 
 }  // namespace
+
+const char* to_string(ScriptForm form) noexcept {
+  switch (form) {
+    case ScriptForm::frozen:
+      return "frozen";
+    case ScriptForm::optimized:
+      return "optimized";
+    case ScriptForm::channels_last:
+      return "channels last";
+    case ScriptForm::optimized_channels_last:
+      return "optimized, channels last";
+  }
+  return "unknown";
+}
 
 template <TensorRow In, TensorRow Out>
 Result<Servable<In, Out>> torch_script(const std::string& path, ScriptOptions options) {

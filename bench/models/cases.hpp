@@ -1,0 +1,11 @@
+// The parts of the benchmark of models.
+#pragma once
+
+#include <support/report.hpp>
+
+namespace bench {
+
+/// M1, M2, M3: the fastest form for each batch, beside the plain one and the best single one.
+void form_cases(Report& report);
+
+}  // namespace bench
