@@ -3,5 +3,6 @@
 
 #include <galley/io/batch_profile.hpp>
 #include <galley/io/chrome_trace.hpp>
+#include <galley/io/form_profile.hpp>
 #include <galley/io/graph.hpp>
 #include <galley/io/mermaid.hpp>

@@ -223,15 +223,18 @@ Result<void> Forms::set_profile(const FormProfile& profile, const Columns& sampl
                                 const std::vector<TensorSpec>& outputs) {
   const std::lock_guard lock(mutex_);
   std::vector<std::optional<CostTable>> costs(entries_.size());
+  std::vector<std::string> refusals(entries_.size());
   for (const FormProfile::Form& form : profile.forms) {
     const auto named = std::ranges::find(entries_, form.name, &Entry::name);
     if (named == entries_.end()) continue;  // of another LibTorch, or tried no more
     GALLEY_TRY(costs[static_cast<std::size_t>(named - entries_.begin())],
                CostTable::of_profile({form.costs.begin(), form.costs.end()}));
-    if (named != entries_.begin()) named->refused = form.refused;
+    refusals[static_cast<std::size_t>(named - entries_.begin())] = form.refused;
   }
   for (std::size_t i = 0; i < entries_.size(); ++i) {
-    if (costs[i].has_value()) entries_[i].costs = *std::move(costs[i]);
+    if (!costs[i].has_value()) continue;
+    entries_[i].costs = *std::move(costs[i]);
+    if (i != 0) entries_[i].refused = refusals[i];
   }
   make_all(samples, outputs);
   GALLEY_TRY(choose());

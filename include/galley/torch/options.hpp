@@ -88,14 +88,17 @@ struct FormOptions {
   Duration budget = std::chrono::seconds(2);
 };
 
-/// What is known of a servable's forms: `servable.control(path, profile)` fills it in.
+/// What is known of a servable's forms: `servable.control(path, profile)` fills it in;
+/// `save_form_profile` keeps it for the next start.
 struct FormProfile {
   struct Form {
     std::string name = {};
     std::string refused = {};  ///< Why it is not used; empty where it may be.
-    std::vector<BatchCost> costs = {};
+    CostProfile costs = {};
+    friend bool operator==(const Form&, const Form&) = default;
   };
   std::vector<Form> forms = {};
+  friend bool operator==(const FormProfile&, const FormProfile&) = default;
 };
 
 /// Hands a profile to a servable, in the place of timing: `servable.control(path, set)`. What the
