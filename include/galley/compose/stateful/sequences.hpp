@@ -1,0 +1,206 @@
+// The states of sequences, by key.
+#pragma once
+
+#include <galley/compose/stateful/options.hpp>
+#include <galley/core/context.hpp>
+#include <galley/core/outcomes.hpp>
+#include <galley/core/result.hpp>
+#include <galley/core/time.hpp>
+
+#include <algorithm>
+#include <condition_variable>
+#include <cstddef>
+#include <cstring>
+#include <memory>
+#include <mutex>
+#include <span>
+#include <string>
+#include <unordered_map>
+#include <utility>
+#include <vector>
+
+namespace galley::inline v1::detail {
+
+/// A bounded number of states of one size, each in memory of its own.
+///
+/// Threads  thread-safe; a sequence's state is its holder's alone
+/// Cost     a lock to take the sequences of a batch and one to give them back, a look-up each
+class Sequences {
+ public:
+  struct Sequence {
+    std::unique_ptr<std::byte[]> state;
+    TimePoint last = {};
+    bool held = false;
+  };
+
+  /// `initial` is the state before the first row.
+  Sequences(std::vector<std::byte> initial, const StateOptions& options)
+      : initial_(std::move(initial)),
+        start_(options.start),
+        most_(options.max_sequences),
+        expiry_(options.expiry),
+        clock_(options.clock) {}
+
+  /// The sequences of a batch's rows, given back at the end.
+  class Held {
+   public:
+    explicit Held(Sequences& owner) noexcept : owner_(&owner) {}
+    Held(const Held&) = delete;
+    Held& operator=(const Held&) = delete;
+    ~Held() { owner_->give_back(*this); }
+
+    /// That of row i, which is not refused.
+    std::byte* state(std::size_t row) const noexcept { return of_row_[row]->state.get(); }
+    /// The rows that there is no sequence for.
+    Casualties& refused() noexcept { return refused_; }
+
+   private:
+    friend class Sequences;
+    Sequences* owner_;
+    std::vector<Sequence*> of_row_;
+    Casualties refused_;
+  };
+
+  /// Takes the sequences of these keys, all at once when nobody holds one of them: who waits holds
+  /// none.
+  void take(std::span<const Key> keys, Held& held) {
+    held.of_row_.reserve(keys.size());
+    std::unique_lock lock(mutex_);
+    given_back_.wait(lock, [&] { return none_held(keys); });
+    const TimePoint now = clock_.now();
+    for (const Key key : keys) {
+      Result<Sequence*> sequence = find_or_start(key, now);
+      if (!sequence.has_value()) {
+        held.of_row_.push_back(nullptr);
+        held.refused_.append(held.of_row_.size() - 1, std::move(sequence).error());
+        ++statistics_.refused;
+        continue;
+      }
+      (*sequence)->held = true;
+      held.of_row_.push_back(*sequence);
+    }
+  }
+
+  Result<void> start(Key key) {
+    const std::lock_guard lock(mutex_);
+    const TimePoint now = clock_.now();
+    if (Sequence* known = find(key, now); known != nullptr) {
+      return Error(Status::failed_precondition,
+                   "sequence " + std::to_string(key) + " is known already");
+    }
+    GALLEY_TRY(begin(key, now));
+    return {};
+  }
+
+  Result<void> reset(Key key) {
+    std::unique_lock lock(mutex_);
+    GALLEY_TRY(Sequence * sequence, idle(lock, key));
+    std::copy(initial_.begin(), initial_.end(), sequence->state.get());
+    sequence->last = clock_.now();
+    return {};
+  }
+
+  Result<void> end(Key key) {
+    std::unique_lock lock(mutex_);
+    GALLEY_TRY(idle(lock, key));
+    sequences_.erase(key);
+    ++statistics_.ended;
+    return {};
+  }
+
+  SequenceStatistics statistics() {
+    const std::lock_guard lock(mutex_);
+    sweep(clock_.now());
+    SequenceStatistics statistics = statistics_;
+    statistics.sequences = sequences_.size();
+    return statistics;
+  }
+
+ private:
+  void give_back(const Held& held) noexcept {
+    {
+      const std::lock_guard lock(mutex_);
+      const TimePoint now = clock_.now();
+      for (Sequence* sequence : held.of_row_) {
+        if (sequence == nullptr) continue;
+        sequence->held = false;
+        sequence->last = now;
+      }
+    }
+    given_back_.notify_all();
+  }
+
+  bool none_held(std::span<const Key> keys) const {
+    return std::none_of(keys.begin(), keys.end(), [this](Key key) {
+      const auto known = sequences_.find(key);
+      return known != sequences_.end() && known->second.held;
+    });
+  }
+
+  Result<Sequence*> idle(std::unique_lock<std::mutex>& lock, Key key) {
+    given_back_.wait(lock, [&] { return none_held({&key, 1}); });
+    Sequence* const known = find(key, clock_.now());
+    if (known == nullptr) return unknown(key);
+    return known;
+  }
+
+  Error unknown(Key key) const {
+    return Error(Status::not_found,
+                 "there is no sequence " + std::to_string(key) + ", or it had no row for too long");
+  }
+
+  /// The sequence, unless it is not known or has expired.
+  Sequence* find(Key key, TimePoint now) {
+    const auto known = sequences_.find(key);
+    if (known == sequences_.end()) return nullptr;
+    Sequence& sequence = known->second;
+    if (sequence.held || now - sequence.last <= expiry_) return &sequence;
+    sequences_.erase(known);
+    ++statistics_.expired;
+    return nullptr;
+  }
+
+  Result<Sequence*> find_or_start(Key key, TimePoint now) {
+    if (Sequence* known = find(key, now); known != nullptr) return known;
+    if (start_ == SequenceStart::asked) return unknown(key);
+    return begin(key, now);
+  }
+
+  Result<Sequence*> begin(Key key, TimePoint now) {
+    if (sequences_.size() >= most_) sweep(now);
+    if (sequences_.size() >= most_) {
+      return Error(Status::resource_exhausted,
+                   std::to_string(sequences_.size()) + " sequences are known, which is the bound");
+    }
+    if (sequences_.size() >= sweep_at_) sweep(now);
+    auto state = std::make_unique<std::byte[]>(initial_.size());
+    std::copy(initial_.begin(), initial_.end(), state.get());
+    Sequence& sequence = sequences_[key];
+    sequence.state = std::move(state);
+    sequence.last = now;
+    ++statistics_.started;
+    return &sequence;
+  }
+
+  /// Forgets what has expired: when there are twice as many as were left last time, so that a
+  /// sequence pays for a constant part of it.
+  void sweep(TimePoint now) {
+    statistics_.expired += std::erase_if(sequences_, [&](const auto& entry) {
+      return !entry.second.held && now - entry.second.last > expiry_;
+    });
+    sweep_at_ = std::max<std::size_t>(64, 2 * sequences_.size());
+  }
+
+  const std::vector<std::byte> initial_;
+  const SequenceStart start_;
+  const std::size_t most_;
+  const Duration expiry_;
+  const Clock clock_;
+  std::mutex mutex_;
+  std::condition_variable given_back_;
+  std::unordered_map<Key, Sequence> sequences_;
+  std::size_t sweep_at_ = 64;
+  SequenceStatistics statistics_;
+};
+
+}  // namespace galley::inline v1::detail
