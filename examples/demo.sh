@@ -1,12 +1,13 @@
 #!/bin/sh
 # Installs what is missing, builds, trains small networks on real digits, saves them as TorchScript and
-# serves held-out images with them: one in a pipeline, then four behind the graph of
-# examples/data/digits_graph.json. Idempotent. Arguments go to CMake, as with tests/run.sh.
+# serves held-out images with them: one in a pipeline, one that reads row by row in 64 streams,
+# then four behind the graph of examples/data/digits_graph.json. Idempotent. Arguments go to CMake, as with tests/run.sh.
 set -eu
 cd "$(dirname "$0")/.."
 . cmake/setup.sh
 setup nlohmann-json3-dev "$@"
-cmake --build build/release -j "$JOBS" --target example_train_digits example_demo example_digits_graph
+cmake --build build/release -j "$JOBS" --target example_train_digits example_demo example_digits_graph \
+  example_gru
 
 # train <file> <argument...>: unless the file is there, and newer than what makes it.
 train() {
@@ -22,7 +23,9 @@ train build/digits.pt build/digits.pt
 train build/digits_2.pt build/digits_2.pt 2
 train build/digits_3.pt build/digits_3.pt 3
 train build/digits_small.pt --small build/digits_small.pt
+train build/digits_gru.pt --gru build/digits_gru.pt
 
 build/release/examples/demo build/digits.pt
+build/release/examples/gru build/digits_gru.pt
 exec build/release/examples/digits_graph build/digits_small.pt build/digits.pt build/digits_2.pt \
   build/digits_3.pt

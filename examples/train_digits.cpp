@@ -1,7 +1,7 @@
-// Trains a convolutional network, or a small one of two linear layers, on the handwritten digits of
-// examples/data/digits.csv and saves it as TorchScript, in C++ alone: the forward pass is
-// TorchScript source, its parameters are trained in place, and the file needs none of this code to
-// be served.
+// Trains a convolutional network, a small one of two linear layers, or a recurrent one that reads
+// row by row, on the handwritten digits of examples/data/digits.csv and saves it as TorchScript, in
+// C++ alone: the forward pass is TorchScript source, its parameters are trained in place, and the
+// file needs none of this code to be served.
 #include <digits.hpp>
 
 #include <ATen/Parallel.h>
@@ -34,9 +34,11 @@ constexpr int epochs = 40;
 constexpr std::size_t batch_size = 32;
 constexpr double peak_rate = 3e-3;
 
-constexpr const char* usage = R"(usage: train_digits [--small] OUT.pt [SEED [DIGITS.csv]]
+constexpr const char* usage = R"(usage: train_digits [--small | --gru] OUT.pt [SEED [DIGITS.csv]]
   --small     two linear layers instead of two convolutions: a tenth of the work, less often right
-  OUT.pt      where to save the TorchScript model: float32 [n, 1, 8, 8] in 0..1 -> logits [n, 10]
+  --gru       a recurrent network for one row of 8 pixels after another
+  OUT.pt      where to save the TorchScript model: float32 [n, 1, 8, 8] in 0..1 -> logits [n, 10];
+              with --gru: pixels [n, 8], state [n, 64] -> logits [n, 10], next [n, 64]
   SEED        initial weights and order of training, default 1; models trained with
               different seeds err on different images, so they make an ensemble
   DIGITS.csv  default examples/data/digits.csv
@@ -58,8 +60,18 @@ def forward(self, pixels: Tensor) -> Tensor:
     return torch.linear(torch.relu(x), self.linear_weight, self.linear_bias)
 )";
 
+constexpr const char* forward_gru = R"(
+def forward(self, pixels: Tensor, state: Tensor) -> Dict[str, Tensor]:
+    next = torch.gru_cell(pixels, state, self.cell_weight, self.state_weight, self.cell_bias,
+                          self.state_bias)
+    return {"logits": torch.linear(next, self.linear_weight, self.linear_bias), "next": next}
+)";
+
+constexpr std::int64_t gru_units = 64;
+
 struct Kind {
   torch::jit::Module (*make)();
+  at::Tensor (*answer)(torch::jit::Module&, const at::Tensor& pixels);
   double smoothing;  // of the labels: few images, so certainty is not rewarded
   double wanted_accuracy;
 };
@@ -108,8 +120,34 @@ torch::jit::Module make_small() {
   return net;
 }
 
-constexpr Kind cnn{make_cnn, 0.1, 0.97};
-constexpr Kind small{make_small, 0, 0.94};
+torch::jit::Module make_gru() {
+  torch::jit::Module net("RecurrentDigits");
+  add_layer(net, "cell", {3 * gru_units, static_cast<std::int64_t>(digits::side)});
+  add_layer(net, "state", {3 * gru_units, gru_units});
+  add_layer(net, "linear", {digits::class_count, gru_units});
+  net.define(forward_gru);
+  return net;
+}
+
+at::Tensor at_once(torch::jit::Module& net, const at::Tensor& pixels) {
+  return net.forward({pixels}).toTensor();
+}
+
+// What it says after the last row.
+at::Tensor row_by_row(torch::jit::Module& net, const at::Tensor& pixels) {
+  at::Tensor state = torch::zeros({pixels.size(0), gru_units});
+  at::Tensor logits;
+  for (std::int64_t row = 0; row < pixels.size(2); ++row) {
+    const auto answer = net.forward({pixels.select(1, 0).select(1, row), state}).toGenericDict();
+    logits = answer.at("logits").toTensor();
+    state = answer.at("next").toTensor();
+  }
+  return logits;
+}
+
+constexpr Kind cnn{make_cnn, at_once, 0.1, 0.97};
+constexpr Kind small{make_small, at_once, 0, 0.94};
+constexpr Kind gru{make_gru, row_by_row, 0, 0.95};
 
 std::vector<at::Tensor> trainable(const torch::jit::Module& net) {
   std::vector<at::Tensor> all;
@@ -120,22 +158,22 @@ std::vector<at::Tensor> trainable(const torch::jit::Module& net) {
   return all;
 }
 
-double accuracy(torch::jit::Module& net, const Tensors& data) {
+double accuracy(const Kind& kind, torch::jit::Module& net, const Tensors& data) {
   const torch::NoGradGuard no_grad;
-  const at::Tensor answers = net.forward({data.pixels}).toTensor().argmax(1);
+  const at::Tensor answers = kind.answer(net, data.pixels).argmax(1);
   return answers.eq(data.labels).to(torch::kFloat64).mean().item<double>();
 }
 
 // One pass over the training images in a new order; the mean loss.
-double train_epoch(torch::jit::Module& net, torch::optim::Optimizer& optimizer, const Tensors& data,
-                   double smoothing, std::mt19937_64& rng) {
+double train_epoch(const Kind& kind, torch::jit::Module& net, torch::optim::Optimizer& optimizer,
+                   const Tensors& data, std::mt19937_64& rng) {
   const at::Tensor order = torch::arange(data.labels.size(0), torch::kInt64);
   const std::span rows(order.data_ptr<std::int64_t>(), static_cast<std::size_t>(order.numel()));
   digits::shuffle(rows, rng);
-  const auto loss_options = nn::CrossEntropyFuncOptions().label_smoothing(smoothing);
+  const auto loss_options = nn::CrossEntropyFuncOptions().label_smoothing(kind.smoothing);
   double sum = 0;
   for (const at::Tensor& batch : order.split(batch_size)) {
-    const at::Tensor logits = net.forward({data.pixels.index_select(0, batch)}).toTensor();
+    const at::Tensor logits = kind.answer(net, data.pixels.index_select(0, batch));
     const at::Tensor loss =
         nn::cross_entropy(logits, data.labels.index_select(0, batch), loss_options);
     optimizer.zero_grad();
@@ -146,7 +184,7 @@ double train_epoch(torch::jit::Module& net, torch::optim::Optimizer& optimizer, 
   return sum / static_cast<double>(order.numel());
 }
 
-void train(torch::jit::Module& net, const Tensors& data, const Tensors& held_out, double smoothing,
+void train(const Kind& kind, torch::jit::Module& net, const Tensors& data, const Tensors& held_out,
            std::uint64_t seed) {
   std::mt19937_64 rng(seed);
   torch::optim::Adam optimizer(trainable(net), torch::optim::AdamOptions(peak_rate));
@@ -155,9 +193,9 @@ void train(torch::jit::Module& net, const Tensors& data, const Tensors& held_out
     const double done = (epoch - 1.0) / epochs;
     auto& options = static_cast<torch::optim::AdamOptions&>(optimizer.param_groups()[0].options());
     options.lr(peak_rate * (1 + std::cos(std::numbers::pi * done)) / 2);
-    const double loss = train_epoch(net, optimizer, data, smoothing, rng);
+    const double loss = train_epoch(kind, net, optimizer, data, rng);
     std::printf("epoch %2d of %d  loss %.4f  held-out accuracy %.4f\n", epoch, epochs, loss,
-                accuracy(net, held_out));
+                accuracy(kind, net, held_out));
     std::fflush(stdout);
   }
 }
@@ -175,7 +213,7 @@ int run(const Kind& kind, const std::string& path, std::uint64_t seed, const dig
 
   const auto start = std::chrono::steady_clock::now();
   torch::jit::Module net = kind.make();
-  train(net, data, held_out, kind.smoothing, seed);
+  train(kind, net, data, held_out, seed);
   const std::chrono::duration<double> took = std::chrono::steady_clock::now() - start;
 
   for (at::Tensor parameter : net.parameters()) parameter.requires_grad_(false);
@@ -183,7 +221,7 @@ int run(const Kind& kind, const std::string& path, std::uint64_t seed, const dig
   const std::string part = path + ".part";  // a reader never sees half a model
   net.save(part);
   torch::jit::Module saved = torch::jit::load(part);
-  const double final_accuracy = accuracy(saved, held_out);
+  const double final_accuracy = accuracy(kind, saved, held_out);
   std::printf("held-out accuracy %.4f after %.1f s\n", final_accuracy, took.count());
   if (final_accuracy < kind.wanted_accuracy) {
     std::filesystem::remove(part);
@@ -205,8 +243,9 @@ std::optional<std::uint64_t> parse_seed(std::string_view text) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  const bool is_small = argc > 1 && std::string_view(argv[1]) == "--small";
-  if (is_small) {
+  const std::string_view option = argc > 1 ? argv[1] : "";
+  const Kind& kind = option == "--small" ? small : option == "--gru" ? gru : cnn;
+  if (option == "--small" || option == "--gru") {
     --argc;
     ++argv;
   }
@@ -218,7 +257,7 @@ int main(int argc, char** argv) {
   try {
     digits::Loaded loaded = digits::read(argc > 3 ? argv[3] : "examples/data/digits.csv");
     if (!loaded.error.empty()) throw std::runtime_error(loaded.error);
-    return run(is_small ? small : cnn, argv[1], *seed, digits::split(std::move(loaded.digits)));
+    return run(kind, argv[1], *seed, digits::split(std::move(loaded.digits)));
   } catch (const c10::Error& error) {
     std::fprintf(stderr, "train_digits: %s\n", error.what_without_backtrace());
   } catch (const std::exception& error) {

@@ -101,7 +101,7 @@ class StateNode {
     Held held(*sequences_);
     sequences_->take(keys, held);
     std::vector<std::byte*> states(batch.size());
-    if (held.refused().empty() && are_unlike(keys)) {
+    if (held.refused().empty() && !held.repeats()) {
       for (std::size_t i = 0; i < states.size(); ++i) states[i] = held.state(i);
       return step(batch, context, states);
     }
@@ -136,13 +136,6 @@ class StateNode {
     }
     return with_earlier(std::move(refused),
                         merge<NamedTensors>(rows.size(), parts, context.workspace()));
-  }
-
-  static bool are_unlike(std::span<const Key> keys) {
-    if (keys.size() < 2) return true;
-    std::vector<Key> sorted(keys.begin(), keys.end());
-    std::sort(sorted.begin(), sorted.end());
-    return std::adjacent_find(sorted.begin(), sorted.end()) == sorted.end();
   }
 
   /// One step of as many sequences: their states change where their rows succeed.

@@ -53,12 +53,15 @@ class Sequences {
     std::byte* state(std::size_t row) const noexcept { return of_row_[row]->state.get(); }
     /// The rows that there is no sequence for.
     Casualties& refused() noexcept { return refused_; }
+    /// True when two rows are of one sequence.
+    bool repeats() const noexcept { return repeats_; }
 
    private:
     friend class Sequences;
     Sequences* owner_;
     std::vector<Sequence*> of_row_;
     Casualties refused_;
+    bool repeats_ = false;
   };
 
   /// Takes the sequences of these keys, all at once when nobody holds one of them: who waits holds
@@ -76,6 +79,7 @@ class Sequences {
         ++statistics_.refused;
         continue;
       }
+      held.repeats_ = held.repeats_ || (*sequence)->held;
       (*sequence)->held = true;
       held.of_row_.push_back(*sequence);
     }
