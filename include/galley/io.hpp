@@ -5,3 +5,4 @@
 #include <galley/io/chrome_trace.hpp>
 #include <galley/io/graph.hpp>
 #include <galley/io/mermaid.hpp>
+#include <galley/io/safetensors.hpp>
