@@ -95,25 +95,30 @@ if(NOT GALLEY_CORE_ONLY)
     endif()
 
     # What fuzzing has found, and what it begins with, as a test.
-    add_executable(galley_graph_corpus fuzz/graph_fuzz.cpp)
-    target_link_libraries(galley_graph_corpus PRIVATE galley)
-    target_include_directories(galley_graph_corpus PRIVATE ${CMAKE_CURRENT_SOURCE_DIR})
-    galley_own_target(galley_graph_corpus)
-    add_test(NAME "fuzz: graphs of the corpus load, or are told with a place"
-             COMMAND galley_graph_corpus ${CMAKE_CURRENT_SOURCE_DIR}/fuzz/graph_corpus)
-    set_tests_properties("fuzz: graphs of the corpus load, or are told with a place"
-                         PROPERTIES LABELS unit TIMEOUT 300)
+    function(galley_fuzz_target name says)
+      add_executable(galley_${name}_corpus fuzz/${name}_fuzz.cpp)
+      target_link_libraries(galley_${name}_corpus PRIVATE galley)
+      target_include_directories(galley_${name}_corpus PRIVATE ${CMAKE_CURRENT_SOURCE_DIR})
+      galley_own_target(galley_${name}_corpus)
+      add_test(NAME "fuzz: ${says}"
+               COMMAND galley_${name}_corpus ${CMAKE_CURRENT_SOURCE_DIR}/fuzz/${name}_corpus)
+      set_tests_properties("fuzz: ${says}" PROPERTIES LABELS unit TIMEOUT 300)
 
-    # The fuzzer, with the sources that it is to see into: graph_fuzz <copy of the corpus>
-    if(GALLEY_FUZZ)
-      file(GLOB_RECURSE io_sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/src/io/*.cpp)
-      add_executable(graph_fuzz fuzz/graph_fuzz.cpp ${io_sources})
-      target_compile_definitions(graph_fuzz PRIVATE GALLEY_LIBFUZZER)
-      target_compile_options(graph_fuzz PRIVATE -fsanitize=fuzzer,address,undefined)
-      target_link_options(graph_fuzz PRIVATE -fsanitize=fuzzer,address,undefined)
-      target_link_libraries(graph_fuzz PRIVATE galley_core nlohmann_json::nlohmann_json)
-      target_include_directories(graph_fuzz PRIVATE ${CMAKE_CURRENT_SOURCE_DIR} ${PROJECT_SOURCE_DIR})
-    endif()
+      # The fuzzer, with the sources that it is to see into: <name>_fuzz <copy of the corpus>
+      if(GALLEY_FUZZ)
+        file(GLOB_RECURSE seen CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/src/io/*.cpp
+             ${PROJECT_SOURCE_DIR}/src/runtime/*.cpp)
+        add_executable(${name}_fuzz fuzz/${name}_fuzz.cpp ${seen})
+        target_compile_definitions(${name}_fuzz PRIVATE GALLEY_LIBFUZZER)
+        target_compile_options(${name}_fuzz PRIVATE -fsanitize=fuzzer,address,undefined)
+        target_link_options(${name}_fuzz PRIVATE -fsanitize=fuzzer,address,undefined)
+        target_link_libraries(${name}_fuzz PRIVATE galley_core nlohmann_json::nlohmann_json)
+        target_include_directories(${name}_fuzz PRIVATE ${CMAKE_CURRENT_SOURCE_DIR}
+                                                        ${PROJECT_SOURCE_DIR})
+      endif()
+    endfunction()
+    galley_fuzz_target(graph "graphs of the corpus load, or are told with a place")
+    galley_fuzz_target(safetensors "files of the corpus are read, or told in a line")
   endif()
   if(GALLEY_WITH_LEARN)
     galley_test_program(galley_learn_tests galley learn)

@@ -6,3 +6,4 @@
 #include <galley/io/form_profile.hpp>
 #include <galley/io/graph.hpp>
 #include <galley/io/mermaid.hpp>
+#include <galley/io/safetensors.hpp>

@@ -9,4 +9,6 @@
 #include <galley/torch/module.hpp>        // IWYU pragma: export
 #include <galley/torch/options.hpp>       // IWYU pragma: export
 #include <galley/torch/script.hpp>        // IWYU pragma: export
+#include <galley/torch/state_dict.hpp>    // IWYU pragma: export
 #include <galley/torch/threads.hpp>       // IWYU pragma: export
+#include <galley/torch/weights.hpp>       // IWYU pragma: export

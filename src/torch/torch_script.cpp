@@ -3,11 +3,12 @@
 #include <galley/core/text.hpp>
 #include <galley/torch/script.hpp>
 #include <galley/torch/tensor.hpp>
+#include <src/torch/archive.hpp>
 #include <src/torch/errors.hpp>
 #include <src/torch/model.hpp>
 #include <src/torch/script_call.hpp>
+#include <src/torch/weight_targets.hpp>
 
-#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
@@ -15,11 +16,9 @@
 #include <istream>
 #include <memory>
 #include <span>
-#include <streambuf>
 #include <string>
-#include <string_view>
-#include <system_error>
 #include <utility>
+#include <vector>
 
 namespace galley::inline v1 {
 
@@ -27,72 +26,8 @@ namespace {
 
 using torch::jit::Module;
 
-/// Reads bytes that lie in memory.
-class SpanBuffer final : public std::streambuf {
- public:
-  explicit SpanBuffer(std::span<const std::byte> bytes) {
-    // A streambuf's get area is never written to.
-    auto* begin = const_cast<char*>(reinterpret_cast<const char*>(bytes.data()));
-    setg(begin, begin, begin + bytes.size());
-  }
-
- protected:
-  pos_type seekoff(off_type offset, std::ios_base::seekdir from, std::ios_base::openmode) override {
-    const off_type base = from == std::ios_base::beg   ? 0
-                          : from == std::ios_base::cur ? gptr() - eback()
-                                                       : egptr() - eback();
-    return seekpos(base + offset, std::ios_base::in);
-  }
-  pos_type seekpos(pos_type position, std::ios_base::openmode) override {
-    const off_type offset = position;
-    if (offset < 0 || offset > egptr() - eback()) return pos_type(off_type(-1));
-    setg(eback(), eback() + offset, egptr());
-    return position;
-  }
-};
-
-std::uint32_t little_endian(std::string_view bytes) {
-  std::uint32_t value = 0;
-  for (std::size_t i = 4; i-- > 0;) value = value << 8U | static_cast<unsigned char>(bytes[i]);
-  return value;
-}
-
-// A zip archive begins with a file and ends with a directory of its files. LibTorch would throw for
-// less than that, and leak its reader.
-Result<void> check_archive(std::istream& in) {
-  constexpr std::string_view file_mark = "PK\x03\x04";
-  constexpr std::string_view end_mark = "PK\x05\x06";
-  constexpr std::size_t end_size = 22;            // of the record that ends an archive …
-  constexpr std::size_t longest_comment = 65535;  // … but for this
-  const auto wrong = [](std::string_view why) {
-    return Error(Status::data_loss, detail::text({"no TorchScript model: ", why}));
-  };
-  std::string begin(file_mark.size(), '\0');
-  in.read(begin.data(), static_cast<std::streamsize>(begin.size()));
-  if (!in || begin != file_mark) return wrong("expected a zip archive, got other bytes");
-  in.seekg(0, std::ios_base::end);
-  const auto size = static_cast<std::size_t>(in.tellg());
-  std::string tail(std::min(size, end_size + longest_comment), '\0');
-  in.seekg(static_cast<std::streamoff>(size - tail.size()));
-  in.read(tail.data(), static_cast<std::streamsize>(tail.size()));
-  if (!in) return wrong("cannot be read to its end");
-  const std::size_t end = tail.rfind(end_mark);
-  if (end == std::string::npos || tail.size() - end < end_size) {
-    return wrong("the zip archive is not complete");
-  }
-  const std::string_view record = std::string_view(tail).substr(end);
-  const std::uint64_t directory = little_endian(record.substr(12, 4));
-  const std::uint64_t offset = little_endian(record.substr(16, 4));
-  const bool is_wide = offset == UINT32_MAX || directory == UINT32_MAX;  // told elsewhere
-  if (!is_wide && offset + directory > size - tail.size() + end) {
-    return wrong("the zip archive is damaged");
-  }
-  in.seekg(0);
-  return {};
-}
-
 Result<Module> load(std::istream& in, at::Device device) {
-  GALLEY_TRY(check_archive(in));
+  GALLEY_TRY(detail::check_archive(in, "TorchScript model"));
   try {
     return torch::jit::load(in, device);
   } catch (...) {
@@ -103,16 +38,7 @@ Result<Module> load(std::istream& in, at::Device device) {
 }
 
 Result<Module> load(const std::string& path, at::Device device) {
-  std::error_code code;
-  const std::filesystem::file_status status = std::filesystem::status(path, code);
-  if (status.type() == std::filesystem::file_type::not_found) {
-    return Error(Status::not_found, "no such file");
-  }
-  if (status.type() == std::filesystem::file_type::directory) {
-    return Error(Status::data_loss, "expected a TorchScript file, got a directory");
-  }
-  std::ifstream in(path, std::ios::binary);
-  if (!in) return Error(Status::data_loss, "cannot be opened for reading");
+  GALLEY_TRY(std::ifstream in, detail::open_archive(path));
   return load(in, device);
 }
 
@@ -188,6 +114,17 @@ std::vector<detail::FormMaker> other_forms(const Module& module,
   return makers;
 }
 
+/// Loads the weights that `options` give, if they do.
+Result<void> replace_weights(const Module& module, const ScriptOptions& options,
+                             std::vector<std::pair<std::string, std::string>>& facts) {
+  if (!options.weights.has_value()) return {};
+  GALLEY_TRY(const WeightReport report,
+             detail::load_weights(detail::weight_targets(module), *options.weights,
+                                  options.weight_options));
+  facts.emplace_back("weights", to_string(report));
+  return {};
+}
+
 Result<std::shared_ptr<const detail::Model>> make_model(Module module, at::Device device,
                                                         ScriptOptions options) {
   detail::ModelDraft draft;
@@ -197,6 +134,7 @@ Result<std::shared_ptr<const detail::Model>> make_model(Module module, at::Devic
   const detail::ScriptCall::Signature signature{options.method, options.inputs, options.arguments};
   try {
     add_facts(draft.facts, module, options);
+    GALLEY_TRY(replace_weights(module, options, draft.facts));
     if (is_training(module)) {
       GALLEY_TRY(draft.as_loaded,
                  detail::ScriptCall::make(module.deepcopy(), signature, {Freeze::no}));
@@ -267,7 +205,7 @@ template <TensorRow In, TensorRow Out>
 Result<Servable<In, Out>> torch_script(std::span<const std::byte> bytes, ScriptOptions options) {
   try {
     std::string name = options.name.empty() ? "script" : options.name;
-    SpanBuffer buffer(bytes);
+    detail::SpanBuffer buffer(bytes);
     std::istream in(&buffer);
     return script_servable<In, Out>("model in memory", std::move(name), in, std::move(options));
   } catch (...) {

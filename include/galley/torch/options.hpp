@@ -2,16 +2,19 @@
 #pragma once
 
 #include <galley/core/device.hpp>
+#include <galley/core/named_tensors.hpp>
 #include <galley/core/signature.hpp>
 #include <galley/core/tensor.hpp>
 #include <galley/core/time.hpp>
 #include <galley/core/tolerance.hpp>
 #include <galley/policy/cost_table.hpp>
 #include <galley/torch/threads.hpp>
+#include <galley/torch/weights.hpp>
 
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <variant>
 #include <vector>
@@ -141,6 +144,10 @@ struct ScriptOptions {
   FormOptions forms = {};
   /// Where the model runs, and where its rows must be.
   Device device = {};
+  /// Parameters and buffers that take the place of the file's own before anything else is made of
+  /// them; as `load_weights` says. A frozen file has none to replace.
+  std::optional<std::vector<NamedTensor>> weights = {};
+  WeightOptions weight_options = {};
   SampleRows samples = {};
   std::vector<std::int64_t> sample_sizes = {};
   std::uint64_t seed = 1;

@@ -30,10 +30,10 @@ concept TensorRow = std::same_as<T, Tensor> || std::same_as<T, NamedTensors>;
 ///
 /// Shapes   row [*F]  ->  batch [n, *F]  ->  outputs [n, *G]
 /// Errors   not_found: no such file; data_loss: unreadable, or no TorchScript model;
-///          failed_precondition: the model and `options` do not fit, its outputs have not one row
-///          for each input row, rows depend on each other, equal rows give different answers, it
-///          changes its own attributes, or it is in training mode and answers otherwise in eval
-///          mode
+///          failed_precondition: the model and `options`, or the weights there, do not fit, its
+///          outputs have not one row for each input row, rows depend on each other, equal rows give
+///          different answers, it changes its own attributes, or it is in training mode and answers
+///          otherwise in eval mode
 /// Threads  thread-safe; calls run at the same time on one copy of the weights
 /// Cost     loading runs about ten small batches; a call allocates nothing of ours for one row, or
 ///          for a block
