@@ -8,5 +8,6 @@
 #include <galley/core/tensor_rows.hpp>    // IWYU pragma: export
 #include <galley/torch/module.hpp>        // IWYU pragma: export
 #include <galley/torch/options.hpp>       // IWYU pragma: export
+#include <galley/torch/package.hpp>       // IWYU pragma: export
 #include <galley/torch/script.hpp>        // IWYU pragma: export
 #include <galley/torch/threads.hpp>       // IWYU pragma: export
