@@ -76,6 +76,8 @@ def arguments():
                              "side by side)")
     parser.add_argument("--march", default="native",
                         help="what the packages' code is compiled for, as the C++ compiler names it")
+    parser.add_argument("--torch", type=Path, metavar="DIRECTORY",
+                        help="the site-packages that has torch (default: of build/venv)")
     parser.add_argument("--python", type=Path, default=TOP / "build" / "python",
                         help="the virtual environment to make or use")
     args = parser.parse_args()
@@ -183,7 +185,8 @@ def environment(args):
                "g++)")
     python = args.python / "bin" / "python"
     venv = TOP / "build" / "venv"
-    base = venv / "bin" / "python"
+    site = args.torch or next(iter(sorted(venv.glob("lib/python3*/site-packages"))), None)
+    base = site.parents[2] / "bin" / "python" if site else Path(sys.executable)
     if not base.is_file():
         base = Path(sys.executable)
     if not python.is_file():
@@ -191,9 +194,8 @@ def environment(args):
         trouble = run([str(base), "-m", "venv", str(args.python)])
         if trouble:
             cannot(f"{base} -m venv: {trouble} (Debian: apt-get install python3-venv)")
-    libraries = sorted(venv.glob("lib/python3*/site-packages/torch"))
-    if libraries:
-        add_path(python, "galley-torch.pth", libraries[0].parent.resolve())
+    if site and (site / "torch").is_dir():
+        add_path(python, "galley-torch.pth", site.resolve())
     pip = [str(python), "-m", "pip", "install", "-q", "--disable-pip-version-check", "--no-input",
            "--no-deps"]
     if can_import(python, ["torch"]):

@@ -4,6 +4,7 @@
 
 #include <torch/version.h>
 
+#include <algorithm>
 #include <mutex>
 #include <stdexcept>
 #include <string_view>
@@ -53,14 +54,16 @@ bool cpu_may_have(std::string_view instructions) {
     const auto found = capabilities.find(std::string(name));
     return found == capabilities.end() || !found->second.isBool() || found->second.toBool();
   };
-  if (instructions == "AVX2") return has("avx2") && has("fma3");
-  if (instructions == "AVX512") {
+  std::string name(instructions);
+  std::ranges::transform(name, name.begin(), [](char c) {
+    return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+  });
+  if (name == "avx2") return has("avx2") && has("fma3");
+  if (name == "avx512") {
     return has("avx512_f") && has("avx512_dq") && has("avx512_vl") && has("avx512_bw") &&
            has("fma3");
   }
-  if (instructions == "AVX512_VNNI") return has("avx512_vnni");
-  if (instructions == "AMX_TILE") return has("amx_tile");
-  return has(instructions);
+  return has(name);
 }
 
 #else

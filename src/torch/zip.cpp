@@ -199,13 +199,9 @@ Result<void> ZipFile::add(std::string_view record) {
   entry.header = wide.header;
   entry.checksum = static_cast<std::uint32_t>(number(record, 16, 4));
   if (entry.path.back() == '/') return {};  // a folder
-  if ((number(record, 8, 2) & 1U) != 0 || number(record, 10, 2) != 0 || wide.packed != wide.size) {
-    return Error(Status::unimplemented,
-                 text({"\"", entry.path,
-                       "\" is compressed or encrypted, which LibTorch's own writer does not do: "
-                       "unpack the archive and name the folder"}));
-  }
-  if (entry.header > size_ || size_ - entry.header < entry.size) {
+  entry.is_packed =
+      (number(record, 8, 2) & 1U) != 0 || number(record, 10, 2) != 0 || wide.packed != wide.size;
+  if (entry.header > size_ || size_ - entry.header < wide.packed) {
     return wrong(text({"\"", entry.path, "\" lies beyond its end"}));
   }
   entries_.push_back(std::move(entry));
@@ -214,6 +210,12 @@ Result<void> ZipFile::add(std::string_view record) {
 
 Result<void> ZipFile::extract(const Entry& entry, const std::filesystem::path& target) {
   constexpr std::uint64_t at_once = 1U << 20U;
+  if (entry.is_packed) {
+    return Error(Status::unimplemented,
+                 text({"\"", entry.path,
+                       "\" is compressed or encrypted, which LibTorch does to no such file: unpack "
+                       "the archive and name the folder"}));
+  }
   GALLEY_TRY(const std::string header, read(entry.header, file_header_size));
   if (!header.starts_with(file_mark)) return wrong(text({"\"", entry.path, "\" is not there"}));
   std::uint64_t offset =

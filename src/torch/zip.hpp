@@ -1,4 +1,4 @@
-// ZipFile: the files in a zip archive whose files are not compressed, as LibTorch writes them.
+// ZipFile: the files in a zip archive that are not compressed, as LibTorch writes them.
 #pragma once
 
 #include <galley/core/result.hpp>
@@ -23,18 +23,19 @@ class ZipFile {
     std::uint64_t size = 0;
     std::uint64_t header = 0;  ///< Where in the archive.
     std::uint32_t checksum = 0;
+    bool is_packed = false;  ///< Compressed or encrypted: cannot be read here.
   };
 
   /// Errors  not_found: no such file; data_loss: unreadable, or no whole zip archive;
-  ///         unimplemented: compressed or encrypted files, several volumes
+  ///         unimplemented: several volumes
   static Result<ZipFile> open(const std::filesystem::path& path);
 
   const std::vector<Entry>& entries() const noexcept { return entries_; }
 
   /// Writes a file of the archive to `target`, which is created.
   ///
-  /// Errors  data_loss: not the bytes that were packed; resource_exhausted: `target` cannot be
-  ///         written
+  /// Errors  data_loss: not the bytes that were packed; unimplemented: compressed or encrypted;
+  ///         resource_exhausted: `target` cannot be written
   Result<void> extract(const Entry& entry, const std::filesystem::path& target);
 
  private:
