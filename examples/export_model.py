@@ -223,6 +223,7 @@ def outside(args):
         environment(args)
         return 0
     if is_up_to_date(args):
+        (args.out.parent / (args.out.name + ".json")).touch()
         say(f"{args.out}.pt, .pt2 are up to date")
         return 0
     python = environment(args)

@@ -131,9 +131,10 @@ if(NOT GALLEY_CORE_ONLY)
     galley_test_program(galley_torch_tests galley torch)
     if(galley_torch_tests_sources)
       target_link_libraries(galley_torch_tests PRIVATE torch)
-      target_compile_definitions(galley_torch_tests
-                                 PRIVATE GALLEY_TEST_LOADER=$<BOOL:${GALLEY_WITH_PACKAGES}>
-                                         GALLEY_TEST_PACKAGES="${galley_test_packages}")
+      set_source_files_properties(
+        torch/package_test.cpp torch/package_files_test.cpp
+        PROPERTIES COMPILE_DEFINITIONS
+                   "GALLEY_TEST_LOADER=$<BOOL:${GALLEY_WITH_PACKAGES}>;GALLEY_TEST_PACKAGES=\"${galley_test_packages}\"")
       if(galley_test_packages)
         add_dependencies(galley_torch_tests galley_test_packages)
       endif()

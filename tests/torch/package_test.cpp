@@ -133,8 +133,9 @@ TEST_CASE("a package says what it takes and gives", "[torch]") {
   CHECK(option(first, "batch_min") == "1");
   CHECK(option(first, "batch_max") == "64");
   CHECK(option(first, "runners") == "3");
-  CHECK(option(first, "parameters") == "608");
-  CHECK(option(first, "bytes") == "2432");
+  // Of 608: Inductor makes constants of up to eight elements, the last bias, part of the code.
+  CHECK(option(first, "parameters") == "600");
+  CHECK(option(first, "bytes") == "2400");
   const galley::Description fixed = package("first_4.pt2", {.name = "four"}).describe();
   CHECK(fixed.name == "four");
   CHECK(option(fixed, "batch_min") == "4");
