@@ -70,14 +70,15 @@ void PackageCall::run(std::span<const at::Tensor> inputs, Tensors& outputs) cons
   BorrowedInputs borrowed;
   borrowed.inputs.reserve(inputs.size());
   for (const at::Tensor& input : inputs) borrowed.inputs.push_back(input.contiguous());
-  for (at::Tensor& output : loader_->run(borrowed.inputs)) outputs.push_back(std::move(output));
+  for (at::Tensor& output : loader_->run(std::move(borrowed.inputs)))
+    outputs.push_back(std::move(output));
 }
 
 [[gnu::hot]] at::Tensor PackageCall::one(const at::Tensor& input) const {
   if (takes(input.size(0)) && input.is_contiguous()) [[likely]] {
     BorrowedInputs borrowed;
     borrowed.inputs.push_back(input);
-    std::vector<at::Tensor> outputs = loader_->run(borrowed.inputs);
+    std::vector<at::Tensor> outputs = loader_->run(std::move(borrowed.inputs));
     if (outputs.size() == 1) [[likely]]
       return std::move(outputs.front());
     check_output_count(outputs.size(), 1);

@@ -47,6 +47,9 @@ class PackageFolder {
   /// The folder that LibTorch's loader takes.
   std::string path() const { return root_.string(); }
 
+  /// Removes what was unpacked; a package that was a folder stays.
+  void remove_own() { own_ = TemporaryFolder(); }
+
  private:
   TemporaryFolder own_;
   std::filesystem::path root_;

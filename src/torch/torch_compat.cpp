@@ -8,6 +8,7 @@
 #include <mutex>
 #include <stdexcept>
 #include <string_view>
+#include <utility>
 
 #if __has_include(<torch/csrc/inductor/aoti_package/model_package_loader.h>)
 #include <torch/csrc/inductor/aoti_package/model_package_loader.h>
@@ -87,6 +88,7 @@ std::mutex& loading() noexcept {
 
 struct PackageLoader::State {
   torch::inductor::AOTIModelPackageLoader loader;
+  torch::inductor::AOTIModelContainerRunner* runner = loader.get_runner();
 };
 
 bool PackageLoader::exists() noexcept {
@@ -109,13 +111,12 @@ PackageLoader::PackageLoader(const std::string& folder, const std::string& model
                                               static_cast<c10::DeviceIndex>(device_index))});
 }
 
-[[gnu::hot]] std::vector<at::Tensor> PackageLoader::run(
-    const std::vector<at::Tensor>& inputs) const {
-  return state_->loader.run(inputs);
+[[gnu::hot]] std::vector<at::Tensor> PackageLoader::run(std::vector<at::Tensor>&& inputs) const {
+  return state_->runner->boxed_run(std::move(inputs));
 }
 
 std::unordered_map<std::string, at::Tensor> PackageLoader::constants() const {
-  return state_->loader.get_runner()->extract_constants_map(/*use_inactive=*/false);
+  return state_->runner->extract_constants_map(/*use_inactive=*/false);
 }
 
 #else
@@ -142,7 +143,7 @@ PackageLoader::PackageLoader(const std::string&, const std::string&, std::size_t
   no_loader();
 }
 
-std::vector<at::Tensor> PackageLoader::run(const std::vector<at::Tensor>&) const {
+std::vector<at::Tensor> PackageLoader::run(std::vector<at::Tensor>&&) const {
   no_loader();
 }
 

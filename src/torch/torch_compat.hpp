@@ -51,7 +51,8 @@ class PackageLoader {
   PackageLoader& operator=(const PackageLoader&) = delete;
   ~PackageLoader();
 
-  std::vector<at::Tensor> run(const std::vector<at::Tensor>& inputs) const;
+  /// Takes the tensors out of `inputs`, which keeps its own memory.
+  std::vector<at::Tensor> run(std::vector<at::Tensor>&& inputs) const;
 
   /// The weights, by the names that they have in the exported module: the memory of the package.
   std::unordered_map<std::string, at::Tensor> constants() const;

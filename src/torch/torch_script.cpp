@@ -5,6 +5,7 @@
 #include <galley/torch/tensor.hpp>
 #include <src/torch/errors.hpp>
 #include <src/torch/model.hpp>
+#include <src/torch/open_package.hpp>
 #include <src/torch/script_call.hpp>
 
 #include <algorithm>
@@ -13,6 +14,7 @@
 #include <filesystem>
 #include <fstream>
 #include <istream>
+#include <iterator>
 #include <memory>
 #include <span>
 #include <streambuf>
@@ -188,6 +190,16 @@ std::vector<detail::FormMaker> other_forms(const Module& module,
   return makers;
 }
 
+Result<std::vector<detail::FormMaker>> packages_beside(const std::vector<std::string>& input_names,
+                                                       const ScriptOptions& options) {
+  if (options.forms.packages.empty()) return std::vector<detail::FormMaker>();
+  std::vector<TensorSpec> inputs = options.inputs;
+  if (inputs.empty()) {
+    GALLEY_TRY(inputs, detail::inputs_of(input_names, options.samples));
+  }
+  return detail::package_forms(options.forms, std::move(inputs), options.device, options.tolerance);
+}
+
 Result<std::shared_ptr<const detail::Model>> make_model(Module module, at::Device device,
                                                         ScriptOptions options) {
   detail::ModelDraft draft;
@@ -212,6 +224,10 @@ Result<std::shared_ptr<const detail::Model>> make_model(Module module, at::Devic
   draft.form = own_form(options);
   // On other devices a call returns before it is computed, which is not timed here.
   if (device.is_cpu()) draft.other_forms = other_forms(module, signature, options);
+  if (device.is_cpu() && draft.values.empty()) {
+    GALLEY_TRY(auto packages, packages_beside(draft.input_names, options));
+    std::ranges::move(packages, std::back_inserter(draft.other_forms));
+  }
   draft.form_options = options.forms;
   draft.call = std::move(call);
   draft.options = function_options(std::move(options));

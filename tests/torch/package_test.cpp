@@ -9,8 +9,7 @@
 
 #include <atomic>
 #include <filesystem>
-#include <fstream>
-#include <iterator>
+#include <map>
 #include <thread>
 
 #include <support/catch.hpp>
@@ -219,14 +218,11 @@ TEST_CASE("a package that changes its own weights is refused", "[torch]") {
   support::has(served.error().detail, "changes its own state");
 }
 
-TEST_CASE("a package's unpacked files are gone with the servable", "[torch]") {
+TEST_CASE("a package's unpacked files are gone once it is loaded", "[torch]") {
   const Folder folder;
-  {
-    const auto served = package("first.pt2", {.unpack_in = folder.path.string()});
-    CHECK_FALSE(fs::is_empty(folder.path));
-    check_like(served, "first.pt", 2);
-  }
+  const auto served = package("first.pt2", {.unpack_in = folder.path.string()});
   CHECK(fs::is_empty(folder.path));
+  check_like(served, "first.pt", 2);
   SECTION("and where it is refused after it was unpacked") {
     const auto refused =
         galley::torch_package(exported("counting.pt2"), {.unpack_in = folder.path.string()});
@@ -350,15 +346,56 @@ TEST_CASE("an answer outlives the package it came from", "[torch]") {
 }
 
 TEST_CASE("a package serves from the folder it was unpacked to, which stays", "[torch]") {
-  // What is unpacked for one servable is a package that another can serve from.
-  const Folder folder;
-  const auto first = package("first.pt2", {.unpack_in = folder.path.string()});
-  const fs::path unpacked = fs::directory_iterator(folder.path)->path();
-  {
-    const auto served = galley::torch_package(unpacked.string());
-    REQUIRE(served.has_value());
-    check_like(*served, "first.pt", 3);
+  for (const char* folder : {"first_unpacked", "first_unpacked/first"}) {
+    const auto served = package(folder);
+    check_like(served, "first.pt", 3);
   }
-  CHECK(fs::exists(unpacked));
-  check_like(first, "first.pt", 3);
+  CHECK(fs::exists(exported("first_unpacked/first/data")));
+}
+
+TEST_CASE("a module's packages are forms of it", "[torch]") {
+  galley::ScriptOptions options{.inputs = {{"x", f32, {16}}}};
+  options.forms = {
+      .packages = {exported("first.pt2"), exported("first_4.pt2"), exported("second.pt2"),
+                   exported("parts.pt2"), exported("missing.pt2")},
+      .sizes = {1, 4}};
+  const auto profile_of = [](const Servable<Tensor, Tensor>& served) {
+    REQUIRE(served.prepare().has_value());
+    galley::FormProfile profile;
+    REQUIRE(served.control("", profile).has_value());
+    std::map<std::string, galley::FormProfile::Form> forms;
+    for (const auto& form : profile.forms) forms[form.name] = form;
+    return forms;
+  };
+  SECTION("beside a script, timed where they answer the same, else refused") {
+    const auto served = *galley::torch_script(exported("first.pt"), options);
+    auto forms = profile_of(served);
+    for (const char* same : {"package first.pt2", "package first_4.pt2"}) {
+      CHECK(forms[same].refused.empty());
+      CHECK(forms[same].costs.size() == 2);
+    }
+    support::has(forms["package second.pt2"].refused, "output \"0\"");
+    support::has(forms["package parts.pt2"].refused, "1 inputs are declared, the package has 3");
+    support::has(forms["package missing.pt2"].refused, "no such file");
+    check_like(served, "first.pt", 9);
+  }
+  SECTION("and may be pinned") {
+    for (const char* form : {"package first.pt2", "package first_4.pt2"}) {
+      options.forms.pinned = form;
+      const auto served = *galley::torch_script(exported("first.pt"), options);
+      REQUIRE(served.prepare().has_value());
+      check_like(served, "first.pt", 9);
+    }
+    options.forms.pinned = "package second.pt2";
+    const auto served = *galley::torch_script(exported("first.pt"), options);
+    CHECK(served.prepare().status() == Status::failed_precondition);
+  }
+  SECTION("beside another package") {
+    const auto served =
+        package("first.pt2", {.forms = {.packages = {exported("first_4.pt2")}, .sizes = {1, 4}}});
+    auto forms = profile_of(served);
+    CHECK(forms.size() == 2);
+    CHECK(forms["package first_4.pt2"].costs.size() == 2);
+    check_like(served, "first.pt", 9);
+  }
 }
