@@ -11,5 +11,6 @@ int main(int argc, char** argv) {
   // sh bench/run.sh models build/bench/models.json forms: one part only.
   const std::string_view part = argc > 2 ? argv[2] : "";
   if (part.empty() || part == "forms") bench::form_cases(report);
+  if (part.empty() || part == "package") bench::package_cases(report);
   return report.finish();
 }

@@ -134,3 +134,15 @@ function(galley_check_torch)
         "libtorch-dev.")
   endif()
 endfunction()
+
+# Sets `out` to whether the chosen LibTorch has the loader of AOTInductor packages that
+# src/torch/torch_compat.cpp looks for.
+function(galley_torch_has_packages out)
+  set(${out} FALSE PARENT_SCOPE)
+  get_target_property(directories torch INTERFACE_INCLUDE_DIRECTORIES)
+  foreach(directory IN LISTS directories)
+    if(EXISTS ${directory}/torch/csrc/inductor/aoti_package/model_package_loader.h)
+      set(${out} TRUE PARENT_SCOPE)
+    endif()
+  endforeach()
+endfunction()

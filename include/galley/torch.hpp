@@ -8,6 +8,7 @@
 #include <galley/core/tensor_rows.hpp>    // IWYU pragma: export
 #include <galley/torch/module.hpp>        // IWYU pragma: export
 #include <galley/torch/options.hpp>       // IWYU pragma: export
+#include <galley/torch/package.hpp>       // IWYU pragma: export
 #include <galley/torch/script.hpp>        // IWYU pragma: export
 #include <galley/torch/state_dict.hpp>    // IWYU pragma: export
 #include <galley/torch/threads.hpp>       // IWYU pragma: export

@@ -1,8 +1,18 @@
 // What differs between versions of LibTorch. The only place that may ask which one this is.
 #pragma once
 
+#include <cstddef>
 #include <exception>
+#include <map>
+#include <memory>
 #include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+namespace at {
+class Tensor;
+}
 
 namespace galley::inline v1::detail {
 
@@ -14,5 +24,42 @@ std::string exception_text(const std::exception& e);
 
 /// True when `e` says that a device's memory, or the host's, is full.
 bool is_out_of_memory(const std::exception& e);
+
+/// True unless LibTorch knows that this machine lacks an instruction set: "AVX512_VNNI", in whatever
+/// case.
+bool cpu_may_have(std::string_view instructions);
+
+/// LibTorch's loader of AOTInductor packages. Other members than `exists` throw what LibTorch
+/// throws, or that there is no such loader.
+///
+/// Threads  any number may `run`; of more than there are runners, some wait for the others
+class PackageLoader {
+ public:
+  /// Whether this LibTorch has it.
+  static bool exists() noexcept;
+
+  /// What the package in a folder says of itself. Loads nothing.
+  static std::map<std::string, std::string> metadata(const std::string& folder,
+                                                     const std::string& model);
+
+  /// Loads the shared object of a model in a folder. Construction and `metadata` are serialised in
+  /// the process: LibTorch's reader of metadata keeps what it reads in one variable for all
+  /// (pytorch/pytorch PR 194128).
+  PackageLoader(const std::string& folder, const std::string& model, std::size_t runners,
+                int device_index);
+  PackageLoader(const PackageLoader&) = delete;
+  PackageLoader& operator=(const PackageLoader&) = delete;
+  ~PackageLoader();
+
+  /// Takes the tensors out of `inputs`, which keeps its own memory.
+  std::vector<at::Tensor> run(std::vector<at::Tensor>&& inputs) const;
+
+  /// The weights, by the names that they have in the exported module: the memory of the package.
+  std::unordered_map<std::string, at::Tensor> constants() const;
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
 
 }  // namespace galley::inline v1::detail

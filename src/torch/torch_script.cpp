@@ -6,6 +6,7 @@
 #include <src/torch/archive.hpp>
 #include <src/torch/errors.hpp>
 #include <src/torch/model.hpp>
+#include <src/torch/open_package.hpp>
 #include <src/torch/script_call.hpp>
 #include <src/torch/weight_targets.hpp>
 
@@ -14,6 +15,7 @@
 #include <filesystem>
 #include <fstream>
 #include <istream>
+#include <iterator>
 #include <memory>
 #include <span>
 #include <string>
@@ -125,6 +127,16 @@ Result<void> replace_weights(const Module& module, const ScriptOptions& options,
   return {};
 }
 
+Result<std::vector<detail::FormMaker>> packages_beside(const std::vector<std::string>& input_names,
+                                                       const ScriptOptions& options) {
+  if (options.forms.packages.empty()) return std::vector<detail::FormMaker>();
+  std::vector<TensorSpec> inputs = options.inputs;
+  if (inputs.empty()) {
+    GALLEY_TRY(inputs, detail::inputs_of(input_names, options.samples));
+  }
+  return detail::package_forms(options.forms, std::move(inputs), options.device, options.tolerance);
+}
+
 Result<std::shared_ptr<const detail::Model>> make_model(Module module, at::Device device,
                                                         ScriptOptions options) {
   detail::ModelDraft draft;
@@ -150,6 +162,10 @@ Result<std::shared_ptr<const detail::Model>> make_model(Module module, at::Devic
   draft.form = own_form(options);
   // On other devices a call returns before it is computed, which is not timed here.
   if (device.is_cpu()) draft.other_forms = other_forms(module, signature, options);
+  if (device.is_cpu() && draft.values.empty()) {
+    GALLEY_TRY(auto packages, packages_beside(draft.input_names, options));
+    std::ranges::move(packages, std::back_inserter(draft.other_forms));
+  }
   draft.form_options = options.forms;
   draft.call = std::move(call);
   draft.options = function_options(std::move(options));

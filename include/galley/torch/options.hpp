@@ -84,6 +84,8 @@ const char* to_string(ScriptForm form) noexcept;
 struct FormOptions {
   std::vector<ScriptForm> tried = {ScriptForm::frozen, ScriptForm::optimized,
                                    ScriptForm::channels_last, ScriptForm::optimized_channels_last};
+  /// AOTInductor packages of the same model, files or folders: each is a form "package FILE" too.
+  std::vector<std::string> packages = {};
   /// By its name in `describe`: this form runs all batches, and nothing is timed.
   std::string pinned = {};
   std::vector<std::size_t> sizes = {1, 2, 4, 8, 16, 32, 64};

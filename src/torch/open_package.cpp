@@ -1,0 +1,103 @@
+#include <src/torch/torch_headers.hpp>
+
+#include <galley/core/text.hpp>
+#include <galley/torch/tensor.hpp>
+#include <src/torch/errors.hpp>
+#include <src/torch/open_package.hpp>
+#include <src/torch/package_call.hpp>
+#include <src/torch/package_folder.hpp>
+#include <src/torch/torch_compat.hpp>
+
+#include <algorithm>
+#include <filesystem>
+#include <thread>
+#include <utility>
+
+namespace galley::inline v1::detail {
+
+namespace {
+
+Error prefixed(std::string_view what, Error error) {
+  error.detail = text({what, error.detail});
+  return error;
+}
+
+Result<PackageFacts> facts_of(const PackageFolder& folder, const std::string& model) {
+  try {
+    return PackageFacts::of(PackageLoader::metadata(folder.path(), model));
+  } catch (...) {
+    return prefixed("the package's metadata cannot be read: ", caught(Status::data_loss));
+  }
+}
+
+Result<std::unique_ptr<PackageLoader>> load(const PackageFolder& folder, const std::string& model,
+                                            std::size_t runners, at::Device device) {
+  try {
+    return std::make_unique<PackageLoader>(folder.path(), model, runners, device.index());
+  } catch (...) {
+    return prefixed(text({"it cannot be loaded by LibTorch ", libtorch_version(), ": "}),
+                    caught(Status::failed_precondition));
+  }
+}
+
+std::vector<std::string> output_names_of(const PackageFacts& facts) {
+  std::vector<std::string> names;
+  for (const TensorSpec& spec : facts.signature.outputs) names.push_back(spec.name);
+  return names;
+}
+
+}  // namespace
+
+Result<OpenPackage> open_package(const std::string& path, const PackageOptions& options) {
+  if (!PackageLoader::exists()) {
+    return Error(Status::unimplemented,
+                 text({"LibTorch ", libtorch_version(),
+                       " has no loader of AOTInductor packages; 2.8 and later have"}));
+  }
+  OpenPackage package;
+  GALLEY_TRY(const at::Device device, to_torch(options.device));
+  GALLEY_TRY(PackageFolder folder, PackageFolder::open(path, options.model, options.unpack_in));
+  GALLEY_TRY(package.facts, facts_of(folder, options.model));
+  const PackageFacts& facts = package.facts;
+  GALLEY_TRY(facts.check(options.device));
+  GALLEY_TRY(package.signature.inputs, agreed("input", options.inputs, facts.signature.inputs));
+  GALLEY_TRY(package.signature.outputs, agreed("output", options.outputs, facts.signature.outputs));
+  GALLEY_TRY(package.batch, agreed(options.batch, facts.batch));
+
+  const std::size_t threads = std::max(1U, std::thread::hardware_concurrency());
+  package.runners = options.runners != 0 ? options.runners : threads;
+  GALLEY_TRY(std::unique_ptr<PackageLoader> loader,
+             load(folder, options.model, package.runners, device));
+  // On a processor all there is has been mapped or read; other devices read files when they need
+  // them.
+  if (device.is_cpu()) folder.remove_own();
+  for (const auto& [name, tensor] : loader->constants()) {
+    package.parameters += tensor.numel();
+    package.bytes += tensor.nbytes();
+  }
+  package.call = std::make_unique<PackageCall>(
+      std::move(folder), std::move(loader),
+      PackageCall::About{.batch = package.batch,
+                         .batch_is_known = facts.batch != PackageBatch(),
+                         .output_names = output_names_of(facts)});
+  return package;
+}
+
+std::vector<FormMaker> package_forms(const FormOptions& forms, std::vector<TensorSpec> inputs,
+                                     const Device& device, const Tolerance& tolerance) {
+  std::vector<FormMaker> makers;
+  for (const std::string& path : forms.packages) {
+    PackageOptions options;
+    options.inputs = inputs;
+    options.device = device;
+    const auto make = [path, options]() -> Result<std::unique_ptr<Call>> {
+      GALLEY_TRY(OpenPackage package, open_package(path, options));
+      return std::move(package.call);
+    };
+    makers.push_back(
+        {"package " + std::filesystem::path(path).filename().string(), make, tolerance});
+  }
+  return makers;
+}
+
+}  // namespace galley::inline v1::detail

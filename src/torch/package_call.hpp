@@ -1,0 +1,52 @@
+// PackageCall: a model in an AOTInductor package as a Call.
+#pragma once
+
+#include <src/torch/torch_headers.hpp>
+
+#include <galley/torch/package.hpp>
+#include <src/torch/call.hpp>
+#include <src/torch/package_folder.hpp>
+#include <src/torch/torch_compat.hpp>
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace galley::inline v1::detail {
+
+/// A package's model, called with batches of any size.
+class PackageCall final : public Call {
+ public:
+  /// What is known of the package before it is called.
+  struct About {
+    PackageBatch batch;
+    /// The package says so itself; else it is looked whether large batches are kept.
+    bool batch_is_known = false;
+    /// What the package calls its outputs; may be empty.
+    std::vector<std::string> output_names = {};
+  };
+
+  PackageCall(PackageFolder folder, std::unique_ptr<PackageLoader> loader, About about);
+
+  void operator()(std::span<const at::Tensor> inputs, Tensors& outputs) const override;
+  at::Tensor one(const at::Tensor& input) const override;
+  std::vector<std::string> bind_outputs(std::span<const at::Tensor> inputs,
+                                        std::span<const TensorSpec> declared) override;
+  std::uint64_t fingerprint() const override;
+
+ private:
+  bool takes(std::int64_t rows) const noexcept { return rows >= least_ && rows <= most_; }
+  void run(std::span<const at::Tensor> inputs, Tensors& outputs) const;
+  void run_part(std::span<const at::Tensor> inputs, std::int64_t first, std::int64_t count,
+                Tensors& outputs) const;
+  void run_in_parts(std::span<const at::Tensor> inputs, Tensors& outputs) const;
+
+  PackageFolder folder_;  // removed after the loader
+  std::unique_ptr<const PackageLoader> loader_;
+  About about_;
+  std::int64_t least_;
+  std::int64_t most_;
+};
+
+}  // namespace galley::inline v1::detail
