@@ -11,4 +11,7 @@ void form_cases(Report& report);
 /// M5: what galley adds to a bare call of an AOTInductor package.
 void package_cases(Report& report);
 
+/// M6, M7, M8: sequences with a state.
+void state_cases(Report& report);
+
 }  // namespace bench
