@@ -11,4 +11,7 @@ void form_cases(Report& report);
 /// M5: what galley adds to a bare call of an AOTInductor package.
 void package_cases(Report& report);
 
+/// M9: what a safetensors file takes to load, beside reading its bytes.
+void weight_cases(Report& report);
+
 }  // namespace bench
