@@ -13,5 +13,6 @@ int main(int argc, char** argv) {
   if (part.empty() || part == "forms") bench::form_cases(report);
   if (part.empty() || part == "package") bench::package_cases(report);
   if (part.empty() || part == "state") bench::state_cases(report);
+  if (part.empty() || part == "weights") bench::weight_cases(report);
   return report.finish();
 }

@@ -14,4 +14,7 @@ void package_cases(Report& report);
 /// M6, M7, M8: sequences with a state.
 void state_cases(Report& report);
 
+/// M9: what a safetensors file takes to load, beside reading its bytes.
+void weight_cases(Report& report);
+
 }  // namespace bench

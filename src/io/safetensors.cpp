@@ -6,7 +6,6 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
-#include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <istream>
@@ -21,6 +20,15 @@ namespace {
 
 using Bytes = std::span<const std::byte>;
 
+/// Memory of galley's own, where tensors that begin where it does are aligned.
+Result<Allocation> memory_for(std::size_t bytes) {
+  // NOLINTBEGIN(clang-analyzer-cplusplus.NewDeleteLeaks): the owner goes with the tensors
+  Allocation memory = allocate_memory(bytes);
+  if (memory.data != nullptr) return memory;
+  return Error(Status::resource_exhausted, "out of memory for " + std::to_string(bytes) + " bytes");
+  // NOLINTEND(clang-analyzer-cplusplus.NewDeleteLeaks)
+}
+
 /// The tensor of an entry whose bytes begin at `data`.
 Result<Tensor> make_tensor(const detail::SafetensorsEntry& entry, const std::byte* data,
                            const Owner& owner) {
@@ -29,12 +37,14 @@ Result<Tensor> make_tensor(const detail::SafetensorsEntry& entry, const std::byt
   if (entry.dtype == boolean && !std::all_of(data, data + bytes, is_bool)) {
     return Error(Status::data_loss, "expected bools, got bytes other than 0 and 1");
   }
-  if (reinterpret_cast<std::uintptr_t>(data) % size_of(entry.dtype) == 0) {
+  const std::size_t element = std::max<std::size_t>(size_of(entry.dtype), 1);
+  if (reinterpret_cast<std::uintptr_t>(data) % element == 0) {
     return Tensor::adopt(static_cast<const void*>(data), entry.dtype, entry.shape, {}, cpu, owner);
   }
-  GALLEY_TRY(Tensor copy, Tensor::empty(entry.dtype, entry.shape));
-  if (bytes > 0) std::memcpy(copy.mutable_data(), data, bytes);
-  return copy.as_read_only();
+  GALLEY_TRY(const Allocation copy, memory_for(bytes));
+  std::copy_n(data, bytes, copy.data);
+  return Tensor::adopt(static_cast<const void*>(copy.data), entry.dtype, entry.shape, {}, cpu,
+                       copy.owner);
 }
 
 Result<Safetensors> make_tensors(detail::SafetensorsHeader header, const std::byte* data,
@@ -49,13 +59,6 @@ Result<Safetensors> make_tensors(detail::SafetensorsHeader header, const std::by
     made.tensors.push_back({std::move(entry.name), *std::move(tensor)});
   }
   return made;
-}
-
-/// Memory of galley's own, where tensors that begin where it does are aligned.
-Result<Allocation> memory_for(std::size_t bytes) {
-  Allocation memory = allocate_memory(bytes);
-  if (memory.data != nullptr) return memory;
-  return Error(Status::resource_exhausted, "out of memory for " + std::to_string(bytes) + " bytes");
 }
 
 /// A file's bytes taken apart.
@@ -128,7 +131,7 @@ Result<Safetensors> safetensors_from_bytes(std::span<const std::byte> bytes, Own
 Result<Safetensors> safetensors_from_bytes(std::span<const std::byte> bytes) {
   GALLEY_TRY(Parts parts, take_apart(bytes));
   GALLEY_TRY(const Allocation memory, memory_for(parts.data.size()));
-  if (!parts.data.empty()) std::memcpy(memory.data, parts.data.data(), parts.data.size());
+  std::ranges::copy(parts.data, memory.data);
   return make_tensors(std::move(parts.header), memory.data, memory.owner);
 }
 

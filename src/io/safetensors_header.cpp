@@ -274,7 +274,7 @@ bool HeaderReader::finish_entry() {
                 "] are not within the " + std::to_string(data_bytes_) + " bytes that there are");
   }
   const std::optional<std::int64_t> elements = entry.shape.numel();
-  const auto size = static_cast<std::int64_t>(size_of(entry.dtype));
+  const auto size = std::max<std::int64_t>(1, static_cast<std::int64_t>(size_of(entry.dtype)));
   if (!elements.has_value() || *elements > INT64_MAX / size) {
     return fail("shape: " + to_string(entry.shape) + " has more than 2^63 - 1 bytes");
   }

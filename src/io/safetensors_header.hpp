@@ -41,7 +41,7 @@ inline constexpr std::size_t safetensors_length_bytes = 8;
 Result<std::size_t> safetensors_header_length(std::span<const std::byte> first,
                                               std::uint64_t file_bytes);
 
-/// Reads the header of a file that has `data_bytes` behind it, all of which the tensors are to fill.
+/// Reads the header of a file that has `data_bytes` behind it, which the tensors are to fill.
 ///
 /// Errors  as `load_safetensors`
 Result<SafetensorsHeader> parse_safetensors_header(std::string_view text, std::uint64_t data_bytes);

@@ -24,8 +24,8 @@ struct MappedFile {
   std::span<const std::byte> bytes;
 };
 
-/// Maps the file at `path`. Where another process shortens it meanwhile, a look at what is gone ends
-/// this one (SIGBUS); where it is written over, what is seen may change.
+/// Maps the file at `path`. Where another process shortens it meanwhile, a look at what is gone
+/// ends this one (SIGBUS); where it is written over, what is seen may change.
 ///
 /// Errors  not_found: no such file; data_loss: no regular file, or cannot be opened;
 ///         resource_exhausted: no room in the address space; unimplemented: on this system

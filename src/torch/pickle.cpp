@@ -58,10 +58,11 @@ class Unpickling {
 
   /// Does one operation; an error where there is none such, or not what it needs.
   Result<void> step(Operation operation);
-  bool push_value(Operation operation);
-  bool push_collected(Operation operation);
-  bool change_top(Operation operation);
-  bool remember(Operation operation);
+  // Whether what an operation needs was there; nothing where it is another's.
+  std::optional<bool> push_value(Operation operation);
+  std::optional<bool> push_collected(Operation operation);
+  std::optional<bool> change_top(Operation operation);
+  std::optional<bool> remember(Operation operation);
 
   // The next bytes, or a failure.
   std::optional<std::string_view> take(std::size_t count) {
@@ -190,55 +191,16 @@ Result<Pickle> Unpickling::run() {
 }
 
 Result<void> Unpickling::step(Operation operation) {
-  using enum Operation;
-  bool done = false;
-  switch (operation) {
-    case none:
-    case new_true:
-    case new_false:
-    case bin_int:
-    case bin_int1:
-    case bin_int2:
-    case bin_float:
-    case long1:
-    case bin_unicode:
-    case global:
-    case empty_dict:
-      done = push_value(operation);
-      break;
-    case empty_list:
-    case empty_tuple:
-    case tuple:
-    case tuple1:
-    case tuple2:
-    case tuple3:
-    case mark:
-      done = push_collected(operation);
-      break;
-    case append:
-    case appends:
-    case set_item:
-    case set_items:
-    case build:
-    case reduce:
-    case new_object:
-    case bin_persid:
-      done = change_top(operation);
-      break;
-    case bin_put:
-    case long_bin_put:
-    case bin_get:
-    case long_bin_get:
-      done = remember(operation);
-      break;
-    default:
-      return bad_pickle("has an operation that torch.save does not write, " +
-                        std::to_string(static_cast<unsigned>(operation)));
+  for (const auto does : {&Unpickling::push_value, &Unpickling::push_collected,
+                          &Unpickling::change_top, &Unpickling::remember}) {
+    const std::optional<bool> done = (this->*does)(operation);
+    if (done.has_value()) return *done ? Result<void>() : bad_pickle("is damaged");
   }
-  return done ? Result<void>() : bad_pickle("is damaged");
+  return bad_pickle("has an operation that torch.save does not write, " +
+                    std::to_string(static_cast<unsigned>(operation)));
 }
 
-bool Unpickling::push_value(Operation operation) {
+std::optional<bool> Unpickling::push_value(Operation operation) {
   using enum Operation;
   const auto integer = [this](std::size_t bytes) {
     const auto value = number(bytes);
@@ -269,8 +231,10 @@ bool Unpickling::push_value(Operation operation) {
     }
     case empty_dict:
       return push({.kind = Kind::dict});
-    default:
+    case global:
       return push_global();
+    default:
+      return std::nullopt;
   }
 }
 
@@ -292,7 +256,7 @@ bool Unpickling::push_long() {
   return push_integer(*length == 0 ? 0 : static_cast<std::int64_t>(*value << unused) >> unused);
 }
 
-bool Unpickling::push_collected(Operation operation) {
+std::optional<bool> Unpickling::push_collected(Operation operation) {
   using enum Operation;
   switch (operation) {
     case mark:
@@ -306,8 +270,11 @@ bool Unpickling::push_collected(Operation operation) {
       return push_sequence(pop_few(2));
     case tuple3:
       return push_sequence(pop_few(3));
-    default:
+    case empty_list:
+    case empty_tuple:
       return push({.kind = Kind::sequence});
+    default:
+      return std::nullopt;
   }
 }
 
@@ -341,7 +308,7 @@ bool Unpickling::make_object() {
   return push({.kind = Kind::object, .items = {*callee, *arguments}});
 }
 
-bool Unpickling::change_top(Operation operation) {
+std::optional<bool> Unpickling::change_top(Operation operation) {
   using enum Operation;
   switch (operation) {
     case append:
@@ -358,17 +325,22 @@ bool Unpickling::change_top(Operation operation) {
       const auto id = pop();
       return id.has_value() && push({.kind = Kind::stored, .items = {*id}});
     }
-    default:
+    case reduce:
+    case new_object:
       return make_object();
+    default:
+      return std::nullopt;
   }
 }
 
-bool Unpickling::remember(Operation operation) {
+std::optional<bool> Unpickling::remember(Operation operation) {
   using enum Operation;
   const bool is_long = operation == long_bin_put || operation == long_bin_get;
+  const bool puts = operation == bin_put || operation == long_bin_put;
+  if (!puts && operation != bin_get && operation != long_bin_get) return std::nullopt;
   const auto name = number(is_long ? 4 : 1);
   if (!name.has_value()) return false;
-  if (operation == bin_put || operation == long_bin_put) {
+  if (puts) {
     if (!has_top()) return false;
     memo_[*name] = stack_.back();
     return true;

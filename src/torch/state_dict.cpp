@@ -162,8 +162,7 @@ Result<Tensor> StateDictReader::tensor(const Node& made) {
   const std::optional<std::int64_t> spanned =
       laid.shape.numel().has_value() ? detail::elements_spanned(laid.shape, laid.strides)
                                      : std::nullopt;
-  if (!spanned.has_value() || laid.offset > held.elements ||
-      *spanned > held.elements - laid.offset) {
+  if (!spanned.has_value() || *spanned > held.elements - laid.offset) {
     return bad_dict("elements beyond the tensor's memory");
   }
   const auto offset = static_cast<std::size_t>(laid.offset) * size_of(held.dtype);

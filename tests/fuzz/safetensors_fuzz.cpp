@@ -1,7 +1,7 @@
 // Fuzzes the reader of safetensors: any bytes give tensors that fill them, or are told in a line.
 //
-// With -DGALLEY_FUZZ=ON and clang: safetensors_fuzz <corpus>. Without libFuzzer its main goes through
-// the files that it is given, as an ordinary test.
+// With -DGALLEY_FUZZ=ON and clang: safetensors_fuzz <corpus>. Without libFuzzer its main goes
+// through the files that it is given, as an ordinary test.
 #include <galley/io/safetensors.hpp>
 
 #include <support/safetensors.hpp>
@@ -73,7 +73,7 @@ void read(std::string_view file) {
   require(copied->metadata == shared->metadata, "one file, two metadata");
 }
 
-/// A file as it is; and as a header and, behind a null byte, its data, which need not know the length.
+/// A file as it is; and as a header and, behind a null byte, its data: nothing to know the length of.
 void run(std::string_view input) {
   read(input);
   const std::size_t end = std::min(input.find('\0'), input.size());

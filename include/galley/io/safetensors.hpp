@@ -18,7 +18,7 @@ namespace galley::inline v1 {
 
 /// What a safetensors file holds.
 struct Safetensors {
-  /// In the order in which their bytes lie; no two of one name. Read-only, and they share one memory.
+  /// In the order in which their bytes lie; no two of one name. Read-only; they share one memory.
   std::vector<NamedTensor> tensors = {};
   /// The texts of `__metadata__`.
   std::map<std::string, std::string, std::less<>> metadata = {};

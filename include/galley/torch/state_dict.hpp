@@ -24,15 +24,17 @@ struct StateDictOptions {
 /// Nothing of the file is run: its pickle is taken as data, of which only dicts, texts, numbers and
 /// LibTorch's own tensors and parameters are looked at.
 ///
-/// Errors   not_found: no such file, or no such entry; data_loss: no zip archive of torch.save, cut or damaged, not a
-///          dict of texts and tensors (saying what it is instead), a tensor beyond its memory;
+/// Errors   not_found: no such file, or no such entry; data_loss: no zip archive of torch.save, cut
+///          or damaged, not a dict of texts and tensors (saying what it is instead), a tensor
+///          beyond its memory, a bool that is neither 0 nor 1;
 ///          unimplemented: the format of torch before 1.6, another pickle protocol than 2, another
 ///          byte order, a dtype that galley has none for, more than eight extents;
 ///          resource_exhausted
 /// Threads  any
 /// Cost     reading the file once
 /// Source   The archive is read by LibTorch; the pickle is not: LibTorch's `pickle_load` takes a
-///          dict but no OrderedDict, which is what `state_dict()` gives, and up to 1.13 no parameters.
+///          dict but no OrderedDict, which is what `state_dict()` gives, and up to 1.13 no
+///          parameters.
 Result<std::vector<NamedTensor>> load_state_dict(const std::string& path,
                                                  const StateDictOptions& options = {});
 
