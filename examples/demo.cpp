@@ -1,6 +1,6 @@
 // Serves real handwritten digits with a real network inside this program: decode, normalise, CNN,
-// label. The same images go through a bare LibTorch loop in the same run, and both must give the
-// same answers.
+// label. The same images go through a bare LibTorch loop in the same run, and through the same
+// network as an AOTInductor package where there is one; all must give the same answers.
 #include <galley/galley.hpp>
 #include <galley/torch.hpp>
 
@@ -154,7 +154,55 @@ void row(const char* what, std::vector<double> micros, double rows) {
 
 // ---- the demonstration -------------------------------------------------------------------------
 
-int serve(const galley::Servable<std::string, int>& service, BareLoop& bare,
+using Service = galley::Servable<std::string, int>;
+
+/// What answers the texts, and how long it took.
+struct Timed {
+  const char* name;
+  std::function<std::size_t(std::span<const std::string>, std::span<const int>)> wrong;
+  std::vector<double> one = {};
+  std::vector<double> many = {};
+};
+
+/// How many of a service's answers are not the labels.
+std::size_t wrong_answers(const Service& service, std::span<const std::string> texts,
+                          std::span<const int> labels) {
+  if (texts.size() == 1) return service.serve(texts[0]).value_or(-1) == labels[0] ? 0 : 1;
+  const galley::Outcomes<int> answers = service.serve_rows(texts);
+  std::size_t wrong = 0;
+  for (std::size_t i = 0; i < answers.size(); ++i) {
+    wrong += answers[i] && *answers[i] == labels[i] ? 0 : 1;
+  }
+  return wrong;
+}
+
+int time_all(std::vector<Timed>& entrants, std::span<const std::string> texts,
+             std::span<const int> labels) {
+  std::printf("timing, %d passes, taking turns\n", passes);
+  std::size_t wrong = 0;
+  for (int pass = 0; pass < passes; ++pass) {
+    for (std::size_t i = 0; i < texts.size(); ++i) {
+      for (Timed& it : entrants) {
+        it.one.push_back(
+            micros_of([&] { wrong += it.wrong(texts.subspan(i, 1), labels.subspan(i, 1)); }));
+      }
+    }
+    for (std::size_t i = 0; i + batch_size <= texts.size(); i += batch_size) {
+      for (Timed& it : entrants) {
+        it.many.push_back(micros_of([&] {
+          wrong += it.wrong(texts.subspan(i, batch_size), labels.subspan(i, batch_size));
+        }));
+      }
+    }
+  }
+  std::printf("one at a time\n");
+  for (const Timed& it : entrants) row(it.name, it.one, 1);
+  std::printf("in batches of %zu\n", batch_size);
+  for (const Timed& it : entrants) row(it.name, it.many, batch_size);
+  return wrong == 0 ? 0 : fail("answers changed while timing");
+}
+
+int serve(const Service& service, const Service* package, BareLoop& bare,
           const std::vector<Digit>& held_out) {
   galley::Rows<std::string> texts;
   for (const Digit& digit : held_out) texts.push_back(as_text(digit));
@@ -173,61 +221,67 @@ int serve(const galley::Servable<std::string, int>& service, BareLoop& bare,
   std::printf("accuracy on held-out images: %.4f (%zu of %zu)\n", accuracy, right, held_out.size());
   if (accuracy < 0.97) return fail("that is below 0.97: something is wrong");
   if (bare(texts.span()) != labels) return fail("the bare loop gives other answers");
+  if (package != nullptr) {
+    if (wrong_answers(*package, texts.span(), labels) != 0) return fail("the package differs");
+    std::printf("the AOTInductor package gives the same %zu labels\n", labels.size());
+  }
 
   const galley::Outcomes<int> spoiled =
       service.serve_rows(galley::Rows<std::string>{texts[0], "not,an,image", texts[1]});
   std::printf("a bad row among good ones: %s, \"%s\", %s\n", spoiled[0] ? "answered" : "failed",
               galley::to_string(spoiled[1].error()).c_str(), spoiled[2] ? "answered" : "failed");
 
-  std::printf("timing, %d passes, taking turns with the bare loop\n", passes);
-  std::vector<double> one, bare_one, many, bare_many;
-  std::size_t wrong = 0;
-  for (int pass = 0; pass < passes; ++pass) {
-    for (std::size_t i = 0; i < texts.size(); ++i) {
-      one.push_back(micros_of([&] { wrong += service.serve(texts[i]).value_or(-1) != labels[i]; }));
-      bare_one.push_back(
-          micros_of([&] { wrong += bare(texts.span().subspan(i, 1))[0] != labels[i]; }));
-    }
-    for (std::size_t i = 0; i + batch_size <= texts.size(); i += batch_size) {
-      const std::span<const std::string> batch = texts.span().subspan(i, batch_size);
-      many.push_back(micros_of([&] { wrong += !service.serve_rows(batch).all_ok(); }));
-      bare_many.push_back(micros_of([&] { wrong += bare(batch).size() != batch_size; }));
-    }
+  std::vector<Timed> entrants{
+      {"TorchScript", [&](auto rows, auto wanted) { return wrong_answers(service, rows, wanted); }},
+      {"  bare LibTorch loop", [&](auto rows, auto wanted) -> std::size_t {
+         return std::ranges::equal(bare(rows), wanted) ? 0 : 1;
+       }}};
+  if (package != nullptr) {
+    entrants.push_back({"AOTInductor package", [=](auto rows, auto wanted) {
+                          return wrong_answers(*package, rows, wanted);
+                        }});
   }
-  row("one at a time", one, 1);
-  row("  bare LibTorch loop", bare_one, 1);
-  row("in batches of 32", many, batch_size);
-  row("  bare LibTorch loop", bare_many, batch_size);
-  return wrong == 0 ? 0 : fail("answers changed while timing");
+  return time_all(entrants, texts.span(), labels);
 }
 
-int run(const std::string& model, const std::string& data) {
+/// The whole graph around a network.
+galley::Result<Service> service_of(
+    galley::Result<galley::Servable<galley::Tensor, galley::Tensor>> net) {
+  if (!net) return net.error();
+  Service service = galley::map("decode", decode) | galley::map("normalise", normalise) | *net |
+                    galley::map("label", label);
+  GALLEY_TRY(service.prepare());
+  return service;
+}
+
+int run(const std::string& model, const std::string& package, const std::string& data) {
   const digits::Loaded loaded = digits::read(data);
   if (!loaded.error.empty()) return fail(loaded.error);
   const digits::Split split = digits::split(loaded.digits);
 
   std::printf("loading %s\n", model.c_str());
-  auto net = galley::torch_script(
+  const auto service = service_of(galley::torch_script(
       model, {.name = "cnn",
               .inputs = {{"pixels", galley::f32, {1, digits::side, digits::side}}},
-              .warm_batches = {1, batch_size}});
-  if (!net) return fail(galley::to_string(net.error()));
-
-  const auto service = galley::map("decode", decode) | galley::map("normalise", normalise) | *net |
-                       galley::map("label", label);
-  if (auto ready = service.prepare(); !ready) return fail(galley::to_string(ready.error()));
+              .warm_batches = {1, batch_size}}));
+  if (!service) return fail(galley::to_string(service.error()));
 
   BareLoop bare(model);
-  return serve(service, bare, split.held_out);
+  if (package.empty()) return serve(*service, nullptr, bare, split.held_out);
+  std::printf("loading %s\n", package.c_str());
+  const auto packaged =
+      service_of(galley::torch_package(package, {.name = "cnn", .warm_batches = {1, batch_size}}));
+  if (!packaged) return fail(galley::to_string(packaged.error()));
+  return serve(*service, &*packaged, bare, split.held_out);
 }
 
 }  // namespace
 
 int main(int argc, char** argv) {
-  if (argc < 2 || argc > 3) return fail("usage: demo DIGITS.pt [DIGITS.csv]");
-  at::set_num_threads(1);  // for both: this program's choice, not galley's
+  if (argc < 2 || argc > 4) return fail("usage: demo DIGITS.pt [DIGITS.pt2 [DIGITS.csv]]");
+  at::set_num_threads(1);  // for all: this program's choice, not galley's
   try {
-    return run(argv[1], argc == 3 ? argv[2] : "examples/data/digits.csv");
+    return run(argv[1], argc > 2 ? argv[2] : "", argc > 3 ? argv[3] : "examples/data/digits.csv");
   } catch (const std::exception& e) {  // the bare loop may throw
     return fail(e.what());
   }

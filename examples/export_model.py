@@ -70,6 +70,8 @@ def arguments():
                         help="sizes that get a package of their own")
     parser.add_argument("--outputs", default="", metavar="NAME,...",
                         help="names for outputs that come by position")
+    parser.add_argument("--uses", type=Path, action="append", default=[], metavar="FILE",
+                        help="what function() reads: exported again when it changes")
     parser.add_argument("--tolerance", default="1e-5,1e-4", metavar="ABSOLUTE,RELATIVE")
     parser.add_argument("--threads", type=int, default=1,
                         help="threads of one operation in a package (default 1: galley runs calls "
@@ -95,6 +97,9 @@ def arguments():
         return args
     if args.out is None:
         parser.error("expected SOURCE and OUT, or --prepare")
+    for file in args.uses:
+        if not file.is_file():
+            parser.error(f"no such file: {file}")
     args.path, _, args.function = args.source.rpartition(":")
     if args.path and not Path(args.path).is_file():
         parser.error(f"no such file: {args.path}")
@@ -109,7 +114,7 @@ def arguments():
 def stamp_of(args):
     """Changes when what would be written does."""
     stamp = hashlib.sha256(Path(__file__).read_bytes())
-    for file in [args.path] if args.path else []:
+    for file in [*([args.path] if args.path else []), *args.uses]:
         stamp.update(Path(file).read_bytes())
     stamp.update(repr([args.source, args.batch, args.fixed, args.outputs, args.tolerance,
                        args.threads, args.march, WHEEL]).encode())
@@ -159,7 +164,9 @@ def add_path(python, name, directory):
     """Lets an environment see the modules of another directory."""
     site = subprocess.run([python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"],
                           capture_output=True, text=True, check=True).stdout.strip()
-    (Path(site) / name).write_text(f"{directory}\n")
+    file = Path(site) / name
+    if not file.is_file() or file.read_text() != f"{directory}\n":
+        file.write_text(f"{directory}\n")
 
 
 def debian_packages(python, missing):

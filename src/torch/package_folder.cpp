@@ -94,7 +94,7 @@ std::set<std::string> models_in(const fs::path& root) {
   return models;
 }
 
-std::uint64_t little_endian(std::string_view bytes) {
+std::uint64_t number_of(std::string_view bytes) {
   std::uint64_t value = 0;
   for (std::size_t i = bytes.size(); i-- > 0;)
     value = value << 8U | static_cast<unsigned char>(bytes[i]);
@@ -123,21 +123,21 @@ Result<void> check_shared_object(const fs::path& path) {
                           "ELF\x02\x01"))
     return {};
   const auto size = static_cast<std::uint64_t>(end);
-  const std::uint64_t sections = little_endian(header.substr(40, 8));
+  const std::uint64_t sections = number_of(header.substr(40, 8));
   const std::uint64_t of_sections =
-      little_endian(header.substr(58, 2)) * little_endian(header.substr(60, 2));
+      number_of(header.substr(58, 2)) * number_of(header.substr(60, 2));
   if (sections > size || size - sections < of_sections) return damaged();
-  const std::uint64_t segment_size = little_endian(header.substr(54, 2));
-  const std::uint64_t segments = little_endian(header.substr(56, 2));
+  const std::uint64_t segment_size = number_of(header.substr(54, 2));
+  const std::uint64_t segments = number_of(header.substr(56, 2));
   std::array<char, 56> segment{};
   if (segment_size < segment.size()) return damaged();
   for (std::uint64_t i = 0; i < segments; ++i) {
-    file.seekg(static_cast<std::streamoff>(little_endian(header.substr(32, 8)) + i * segment_size));
+    file.seekg(static_cast<std::streamoff>(number_of(header.substr(32, 8)) + i * segment_size));
     file.read(segment.data(), segment.size());
     if (!file) return damaged();
     const std::string_view part(segment.data(), segment.size());
-    const std::uint64_t offset = little_endian(part.substr(8, 8));
-    if (offset > size || size - offset < little_endian(part.substr(32, 8))) return damaged();
+    const std::uint64_t offset = number_of(part.substr(8, 8));
+    if (offset > size || size - offset < number_of(part.substr(32, 8))) return damaged();
   }
   return {};
 }

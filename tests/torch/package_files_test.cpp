@@ -72,7 +72,8 @@ std::string zip(const std::vector<Entry>& entries, Spoil spoil = {}) {
     list += "PK\x01\x02";
     put(list, 20, 2);
     list += common;
-    put(list, 0, 10);  // comment, disk, attributes
+    put(list, 0, 4);  // comment, disk …
+    put(list, 0, 6);  // … and attributes
     put(list, header, 4);
     list += e.path;
   }
