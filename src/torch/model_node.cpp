@@ -129,8 +129,8 @@ class ModelNode {
     }
   }
 
-  /// Rows of unequal shape, or of unequal values for the method, in groups of equal ones, each as if
-  /// it were alone.
+  /// Rows of unequal shape, or of unequal values for the method, in groups of equal ones, each as
+  /// if it were alone.
   Outcomes<Out> serve_by_shape(const NodeHeader& node, const Batch<In>& rows,
                                Workspace* workspace) const {
     const bool is_alike =

@@ -25,8 +25,8 @@ std::string exception_text(const std::exception& e);
 /// True when `e` says that a device's memory, or the host's, is full.
 bool is_out_of_memory(const std::exception& e);
 
-/// True unless LibTorch knows that this machine lacks an instruction set: "AVX512_VNNI", in whatever
-/// case.
+/// True unless LibTorch knows that this machine lacks an instruction set: "AVX512_VNNI", in
+/// whatever case.
 bool cpu_may_have(std::string_view instructions);
 
 /// LibTorch's loader of AOTInductor packages. Other members than `exists` throw what LibTorch

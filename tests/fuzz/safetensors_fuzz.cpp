@@ -73,7 +73,8 @@ void read(std::string_view file) {
   require(copied->metadata == shared->metadata, "one file, two metadata");
 }
 
-/// A file as it is; and as a header and, behind a null byte, its data: nothing to know the length of.
+/// A file as it is; and as a header and, behind a null byte, its data: nothing to know the length
+/// of.
 void run(std::string_view input) {
   read(input);
   const std::size_t end = std::min(input.find('\0'), input.size());

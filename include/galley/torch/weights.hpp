@@ -68,8 +68,8 @@ Result<WeightReport> compare_weights(const torch::nn::Module& module,
 ///
 /// Nothing is changed unless everything fits, or `WeightFit::partial` is asked for: then what fits
 /// is loaded, and the report says what does not. The module keeps its tensors, their device and
-/// whether they require gradients; the weights are no longer needed. Where a module is being served,
-/// load into another one and publish that.
+/// whether they require gradients; the weights are no longer needed. Where a module is being
+/// served, load into another one and publish that.
 ///
 /// Errors   failed_precondition: not all fit, naming the first few, or in part none at all;
 ///          invalid_argument: two weights of one name; resource_exhausted
