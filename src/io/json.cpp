@@ -223,6 +223,11 @@ Result<Value> parse_json(std::string_view text, const JsonLimits& limits) {
                                                std::to_string(limits.max_bytes) + " bytes, got " +
                                                std::to_string(text.size()));
   }
+  // The parser takes a null byte for the end, whatever comes behind it.
+  if (const std::size_t null = text.find('\0'); null != text.npos) {
+    return Error(Status::invalid_argument,
+                 "$: expected JSON, got a null byte at offset " + std::to_string(null));
+  }
   Builder builder(text, limits);
   const bool parsed = Json::sax_parse(text, &builder);
   return std::move(builder).result(parsed);

@@ -460,6 +460,13 @@ TEST_CASE("definitions in their places are bounded, however they multiply", "[io
       "$: expected at most 2 nodes");
 }
 
+TEST_CASE("what comes behind a null byte is not passed over", "[io][graph]") {
+  const std::string text = std::string("{}") + '\0' + "{\"not\": read}";
+  const auto parsed = galley::io::parse_json(text);
+  REQUIRE(parsed.status() == galley::Status::invalid_argument);
+  CHECK(parsed.error().detail == "$: expected JSON, got a null byte at offset 2");
+}
+
 TEST_CASE("limits are the host's to set", "[io][graph]") {
   const Host host;
   const std::string good = R"({"kind": "in_order", "of": {"use": "net"}})";
