@@ -213,16 +213,27 @@ def environment(args):
             cannot(f"pip install {WHEEL}: {trouble}")
     missing = can_import(python, PACKAGES)
     if missing:
-        say(f"pip install {' '.join(missing)}")
-        trouble = run([*pip, *(PACKAGES[name] for name in missing)])
-        if trouble:
-            say(f"pip could not: {trouble}; trying Debian's packages")
-            trouble = debian_packages(python, missing)
-        missing = can_import(python, missing)
-        if missing:
-            cannot(f"torch needs the Python packages {', '.join(missing)}, which can be had neither "
-                   f"from pip nor from Debian here: {trouble}")
+        install(python, pip, missing)
     return python
+
+
+def install(python, pip, missing):
+    """The packages that torch needs, and the proof that they are what it needs."""
+    say(f"pip install {' '.join(missing)}")
+    trouble = run([*pip, *(PACKAGES[name] for name in missing)])
+    from_debian = bool(trouble)
+    if trouble:
+        say(f"pip could not: {trouble}; trying Debian's packages")
+        trouble = debian_packages(python, missing)
+    missing = can_import(python, missing)
+    if not missing:
+        trouble = run([str(python), "-c", "import torch, torch._inductor.compile_fx"])
+        if not trouble:
+            return
+    if from_debian:
+        add_path(python, "galley-debian.pth", "")
+    cannot(f"torch needs Python packages that can be had neither from pip nor, new enough, from "
+           f"Debian here ({', '.join(missing) or 'all are there, but torch says'}: {trouble})")
 
 
 def outside(args):

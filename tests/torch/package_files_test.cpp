@@ -7,6 +7,7 @@
 #include <filesystem>
 #include <fstream>
 #include <limits>
+#include <random>
 
 #include <support/catch.hpp>
 
@@ -107,9 +108,11 @@ std::vector<Entry> parts(const std::string& metadata) {
           {"net/archive_format", "pt2"}};
 }
 
-/// An empty folder, removed at the end.
+/// An empty folder, removed at the end; another process that runs this has another.
 struct Folder {
-  Folder() : path(fs::temp_directory_path() / "galley_package_files_test") {
+  Folder()
+      : path(fs::temp_directory_path() /
+             ("galley_package_files_test_" + std::to_string(std::random_device()()))) {
     fs::remove_all(path);
     fs::create_directories(path / "unpacked");
   }
@@ -213,7 +216,9 @@ TEST_CASE("a package of a damaged shared object is refused", "[torch]") {
   std::string segments = empty_object();
   segments[56] = 1;  // one segment, whose entry is behind the end
   segments[32] = 64;
-  for (const std::string& object : {std::string("not an object"), std::string(64, 'x'),
+  std::string longer = segments + std::string(56, '\0');
+  longer[64 + 32] = 127;  // the segment's bytes, more than there are
+  for (const std::string& object : {longer, std::string("not an object"), std::string(64, 'x'),
                                     empty_object().substr(0, 63), sections, segments}) {
     bad[1].content = object;
     check(refusal(zip(bad)), Status::data_loss, "shared object \"a.wrapper.so\" is damaged");

@@ -4,9 +4,11 @@ import torch
 
 
 def linear(seed):
+    """What comes first is compiled, and takes for granted how many rows there are and how they lie."""
     torch.manual_seed(seed)
-    return torch.nn.Sequential(torch.nn.Linear(16, 24), torch.nn.Tanh(), torch.nn.Linear(24, 8)), {
-        "x": torch.randn(4, 16)}
+    net = torch.nn.Sequential(torch.nn.Tanh(), torch.nn.Linear(16, 24), torch.nn.Tanh(),
+                              torch.nn.Linear(24, 8))
+    return net, {"x": torch.randn(4, 16)}
 
 
 def first():

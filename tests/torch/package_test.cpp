@@ -9,7 +9,9 @@
 
 #include <atomic>
 #include <filesystem>
+#include <fstream>
 #include <map>
+#include <random>
 #include <thread>
 
 #include <support/catch.hpp>
@@ -31,9 +33,11 @@ std::string exported(const std::string& file) {
   return std::string(GALLEY_TEST_PACKAGES) + "/" + file;
 }
 
-/// An empty folder, removed at the end.
+/// An empty folder, removed at the end; another process that runs this has another.
 struct Folder {
-  Folder() : path(fs::temp_directory_path() / "galley_package_test") {
+  Folder()
+      : path(fs::temp_directory_path() /
+             ("galley_package_test_" + std::to_string(std::random_device()()))) {
     fs::remove_all(path);
     fs::create_directory(path);
   }
@@ -42,6 +46,15 @@ struct Folder {
   ~Folder() { fs::remove_all(path); }
   fs::path path;
 };
+
+/// Copies an unpacked package to `folder` and gives the file there whose name ends so.
+fs::path copied(const std::string& unpacked, const fs::path& folder, const std::string& end) {
+  fs::copy(exported(unpacked), folder, fs::copy_options::recursive);
+  for (const auto& file : fs::recursive_directory_iterator(folder)) {
+    if (file.path().string().ends_with(end)) return file.path();
+  }
+  return {};
+}
 
 /// The servable, which must be made.
 template <class In = Tensor, class Out = Tensor>
@@ -397,5 +410,44 @@ TEST_CASE("a module's packages are forms of it", "[torch]") {
     CHECK(forms.size() == 2);
     CHECK(forms["package first_4.pt2"].costs.size() == 2);
     check_like(served, "first.pt", 9);
+  }
+}
+
+TEST_CASE("a package that says nothing of itself is what it is declared to be", "[torch]") {
+  PackageOptions options{.inputs = {{"x", f32, {16}}}, .batch = {1, 64}};
+  const auto served = [&options](const std::string& unpacked) {
+    const Folder folder;
+    std::ofstream(copied(unpacked, folder.path, "wrapper_metadata.json"))
+        << "{\"AOTI_DEVICE_KEY\": \"cpu\"}";
+    return galley::torch_package(folder.path.string(), options);
+  };
+  check_like(*served("first_unpacked"), "first.pt", 5);
+  SECTION("unless it turns out that it takes another number of rows") {
+    const auto refused = served("first_4_unpacked");
+    REQUIRE(refused.status() == Status::failed_precondition);
+    support::has(refused.error().detail, "expected 64 rows, got 4");
+    options.batch = {4, 4};
+    check_like(*served("first_4_unpacked"), "first.pt", 5);
+  }
+  SECTION("and not known without") {
+    options.batch = {};
+    CHECK(served("first_unpacked").status() == Status::failed_precondition);
+    options.batch = {1, 64};
+    options.inputs = {};
+    const auto refused = served("first_unpacked");
+    REQUIRE(refused.status() == Status::failed_precondition);
+    support::has(refused.error().detail, "its inputs are not known");
+  }
+}
+
+TEST_CASE("a package whose shared object ends too early is refused", "[torch]") {
+  for (const double part : {0.0, 0.001, 0.1, 0.5, 0.9, 0.999}) {
+    const Folder folder;
+    const fs::path object = copied("first_unpacked", folder.path, ".so");
+    const auto size = static_cast<double>(fs::file_size(object));
+    fs::resize_file(object, static_cast<std::uintmax_t>(part * size));
+    const auto refused = galley::torch_package(folder.path.string());
+    REQUIRE(refused.status() == Status::data_loss);
+    support::has(refused.error().detail, "is damaged");
   }
 }

@@ -57,15 +57,19 @@ else()
   galley_test_package(second second --batch 2:5)
   galley_test_package(parts parts --batch 1:64)
   galley_test_package(counting counting --batch 1:64)
-  set(unpacked ${galley_test_packages}/first_unpacked)
-  add_custom_command(
-    OUTPUT ${unpacked}/first/archive_format
-    COMMAND ${CMAKE_COMMAND} -E make_directory ${unpacked}
-    COMMAND ${CMAKE_COMMAND} -E chdir ${unpacked} ${CMAKE_COMMAND} -E tar xf ../first.pt2
-    COMMAND ${CMAKE_COMMAND} -E touch ${unpacked}/first/archive_format
-    DEPENDS ${galley_test_packages}/first.json
-    VERBATIM)
+  foreach(name first first_4)
+    set(unpacked ${galley_test_packages}/${name}_unpacked)
+    add_custom_command(
+      OUTPUT ${unpacked}/unpacked
+      COMMAND ${CMAKE_COMMAND} -E rm -rf ${unpacked}
+      COMMAND ${CMAKE_COMMAND} -E make_directory ${unpacked}
+      COMMAND ${CMAKE_COMMAND} -E chdir ${unpacked} ${CMAKE_COMMAND} -E tar xf ../${name}.pt2
+      COMMAND ${CMAKE_COMMAND} -E touch ${unpacked}/unpacked
+      DEPENDS ${galley_test_packages}/first.json
+      VERBATIM)
+    set_property(GLOBAL APPEND PROPERTY GALLEY_TEST_PACKAGES ${unpacked}/unpacked)
+  endforeach()
   get_property(exported GLOBAL PROPERTY GALLEY_TEST_PACKAGES)
-  add_custom_target(galley_test_packages DEPENDS ${exported} ${unpacked}/first/archive_format)
+  add_custom_target(galley_test_packages DEPENDS ${exported})
   galley_feature_on("tests of packages" "exported with ${GALLEY_TEST_EXPORTER_SITE}/torch")
 endif()
