@@ -75,8 +75,8 @@ const char* to_string(ScriptForm form) noexcept;
 /// `prepare` makes each, compares its answers on the samples with the model's and times it on one
 /// worker at each of `sizes`; from then on each batch is run by the form that is fastest for its
 /// size. A form that cannot be made, or whose answers differ by more than the tolerance, is not
-/// used, and `describe` says why. Before `prepare` the model runs as its options say. While they are
-/// tried each form has memory for weights of its own; those that no batch is run by are let go.
+/// used, and `describe` says why. Before `prepare` the model runs as its options say. While they
+/// are tried each form has memory for weights of its own; those that no batch is run by are let go.
 ///
 /// The fastest form is 4 times as fast as the plain one for batches of a small convolutional
 /// network; which it is depends on the size, the model and the machine. Kernels differ in the last
