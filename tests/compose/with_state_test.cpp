@@ -276,6 +276,27 @@ TEST_CASE("a model that gives another state than its own is an error, and the st
   CHECK(*step(kept, 1, 0) == 2);
 }
 
+TEST_CASE("a model that forgets its state, or a row, is an error of all its rows", "[with_state]") {
+  auto forgets = std::make_shared<bool>(true);
+  const Model model("forgetful", [forgets](const Rows<NamedTensors>& rows) {
+    Rows<NamedTensors> answers;
+    for (std::size_t i = *forgets ? 0 : 1; i < rows.size(); ++i) {
+      answers.push_back({{"y", number(1)}});
+    }
+    return answers;
+  });
+  const Model kept = with_state(model, of_sum());
+  const Result<float> without = step(kept, 1, 0);
+  CHECK(without.status() == Status::internal);
+  CHECK(without.error().detail.find("\"next\"") != std::string::npos);
+  *forgets = false;
+  const std::array<Key, 2> keys{1, 1};
+  const auto outcomes =
+      kept.serve_rows(Rows<NamedTensors>{row_of(1), row_of(2)}, {}, {.keys = keys});
+  CHECK(outcomes[0].status() == Status::internal);
+  CHECK(outcomes[1].status() == Status::internal);
+}
+
 TEST_CASE("what repeats rows is refused around a state, and what answers later within",
           "[with_state]") {
   CHECK(galley::retry(with_state(summing(), of_sum())).check().status() ==

@@ -147,7 +147,10 @@ class StateNode {
     }
     Outcomes<NamedTensors> outcomes =
         child_.serve_batch(Batch<NamedTensors>::last_use(*rows), context);
-    if (!outcomes.answers(batch.size())) return outcomes;
+    if (!outcomes.answers(batch.size())) {
+      return Outcomes<NamedTensors>::failed(
+          batch.size(), within(child_.name(), miscounted(outcomes.size(), batch.size())));
+    }
     Result<Rows<NamedTensors>> rest = keep_states(outcomes, states);
     if (!rest.has_value()) {
       return Outcomes<NamedTensors>::failed(batch.size(), std::move(rest).error());
@@ -211,9 +214,12 @@ class StateNode {
     if (answered.empty()) return answered;
     std::vector<const Rows<Tensor>*> next;
     for (const StatePart& part : parts_) {
-      GALLEY_TRY(const Rows<Tensor>* column, answered.column(part.output));
-      GALLEY_TRY(check_next(part, *column));
-      next.push_back(column);
+      const Result<const Rows<Tensor>*> column = answered.column(part.output);
+      if (!column.has_value()) {
+        return Error(Status::internal, child_.name() + ": " + column.error().detail);
+      }
+      GALLEY_TRY(check_next(part, **column));
+      next.push_back(*column);
     }
     for (std::size_t p = 0; p < parts_.size(); ++p) {  // from here on nothing fails
       std::size_t survivor = 0;
