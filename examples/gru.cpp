@@ -1,6 +1,12 @@
 // A recurrent network as a servable of sequences: 64 streams of handwritten digits, each read row
 // by row, 8 pixels a step. The network takes a state and gives the next one; galley keeps it for
 // each stream, and computes the streams' steps together.
+#include <galley/compose/batched.hpp>
+#include <galley/compose/with_state.hpp>
+#include <galley/core/future.hpp>
+#include <galley/runtime/thread_pool.hpp>
+#include <galley/torch.hpp>
+
 #include <digits.hpp>
 
 #include <algorithm>

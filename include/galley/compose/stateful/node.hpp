@@ -210,7 +210,7 @@ class StateNode {
   /// Takes the states out of what the model answered, and keeps them; what is left.
   Result<Rows<NamedTensors>> keep_states(Outcomes<NamedTensors>& outcomes,
                                          std::span<std::byte* const> states) const {
-    Rows<NamedTensors> answered = std::move(outcomes).survivors();
+    Rows<NamedTensors> answered = std::move(outcomes.survivors());
     if (answered.empty()) return answered;
     std::vector<const Rows<Tensor>*> next;
     for (const StatePart& part : parts_) {
