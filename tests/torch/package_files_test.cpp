@@ -180,19 +180,18 @@ TEST_CASE("an archive whose list of files is damaged is refused", "[torch]") {
   check(refusal(zip(packed)), Status::unimplemented, "is compressed");
 }
 
-TEST_CASE("any byte of a package may be another, and nothing worse than an error comes of it",
-          "[torch]") {
+TEST_CASE(
+    "a bit of any byte of a package may be another, and nothing worse than an error comes of it",
+    "[torch]") {
   const std::string whole = zip(parts("{\"AOTI_DEVICE_KEY\": \"tea\"}"));
   for (std::size_t i = 0; i < whole.size(); ++i) {
-    for (const char flip : {'\x01', '\x80', '\xff'}) {
-      std::string other = whole;
-      other[i] = static_cast<char>(other[i] ^ flip);
-      const galley::Error error = refusal(other);
-      const bool known =
-          error.status == Status::data_loss || error.status == Status::unimplemented ||
-          error.status == Status::failed_precondition || error.status == Status::resource_exhausted;
-      CHECK(known);
-    }
+    std::string other = whole;
+    other[i] = static_cast<char>(other[i] ^ (1 << i % 8));
+    const galley::Error error = refusal(other);
+    const bool known = error.status == Status::data_loss || error.status == Status::unimplemented ||
+                       error.status == Status::failed_precondition ||
+                       error.status == Status::resource_exhausted;
+    CHECK(known);
   }
 }
 
