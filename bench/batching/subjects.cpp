@@ -15,6 +15,9 @@ Subject subject(Report& report, std::string name, std::string file, galley::Shap
   galley::Result<Model> model = galley::torch_script(std::as_bytes(std::span(file)),
                                                      {.name = name,
                                                       .inputs = {{"x", galley::f32, row}},
+                                                      // The baselines' form: forms have a bench of
+                                                      // their own.
+                                                      .forms = {.tried = {}},
                                                       .warm_batches = {1, 2, 4, 8, 16, 32, 64}});
   report.check(model.has_value(), name + " could not be loaded");
   if (!model.has_value()) model = Model::broken(name, model.error());
