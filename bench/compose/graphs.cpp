@@ -38,7 +38,8 @@ using Rows = galley::Rows<galley::Tensor>;
 Model mlp(Report& report, const std::string& name) {
   const std::string file = mlp_file({64, 64, 64});
   galley::Result<Model> model = galley::torch_script(
-      std::as_bytes(std::span(file)), {.name = name, .inputs = {{"x", galley::f32, {64}}}});
+      std::as_bytes(std::span(file)),
+      {.name = name, .inputs = {{"x", galley::f32, {64}}}, .forms = {.tried = {}}});
   report.check(model.has_value(), name + " could not be loaded");
   return model.has_value() ? *std::move(model) : Model::broken(name, model.error());
 }

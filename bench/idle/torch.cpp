@@ -109,7 +109,8 @@ class Contest {
  private:
   static Model load(const std::string& file, std::int64_t width) {
     galley::Result<Model> model = galley::torch_script(
-        std::as_bytes(std::span(file)), {.name = "mlp", .inputs = {{"x", galley::f32, {width}}}});
+        std::as_bytes(std::span(file)),
+        {.name = "mlp", .inputs = {{"x", galley::f32, {width}}}, .forms = {.tried = {}}});
     if (!model.has_value()) return Model::broken("mlp", model.error());
     static_cast<void>(model->prepare());
     return *std::move(model);

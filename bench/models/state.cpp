@@ -56,13 +56,20 @@ galley::StateOptions state() {
   return {.tensors = {{"h", "next"}}};
 }
 
-/// A model that answers at once with what it was given: what remains is ours.
-Model echo() {
-  const galley::Tensor answer = *galley::Tensor::zeros(galley::f32, {streams, wide});
-  return Model("echo", [answer](const Rows& rows) {
+/// A model that answers at once with `answer`, of which each row is a state: what remains is ours.
+/// Where `given` is not null, it keeps there the states that it was given last.
+Model echo(galley::Tensor answer, std::shared_ptr<galley::Tensor> given = nullptr) {
+  return Model("echo", [answer, given](const Rows& rows) {
+    if (given != nullptr) *given = *(*rows.column("h"))->block();
     const auto block = *galley::Rows<galley::Tensor>::of_block(answer.slice(0, rows.size()));
     return *Rows::of_columns({{"y", block}, {"next", block}});
   });
+}
+
+/// A state for each stream, no two alike.
+galley::Tensor states() {
+  const auto count = static_cast<std::int64_t>(streams) * wide;
+  return *galley::from_torch(at::sin(at::arange(count)).to(at::kFloat).view({-1, wide}));
 }
 
 Rows inputs(std::size_t count, std::int64_t features) {
@@ -126,13 +133,20 @@ void together_case(Report& report, std::int64_t features, std::int64_t units) {
 
 /// M7: what a step adds to the model's call.
 void step_case(Report& report) {
-  const Model alone = echo();
-  galley::StateOptions options = state();
-  options.tensors.front().initial = *galley::Tensor::zeros(galley::f32, {wide});
-  const Model kept = galley::with_state(echo(), options);
   const Rows all = inputs(streams, 32);
   const auto all_keys = keys(0, streams);
-  report.check(kept.serve_rows(all, {}, {.keys = all_keys}).all_ok(), "the echo does not answer");
+  galley::StateOptions options = state();
+  options.tensors.front().initial = *galley::Tensor::zeros(galley::f32, {wide});
+  const auto given = std::make_shared<galley::Tensor>();
+  const Model watched = galley::with_state(echo(states(), given), options);
+  for (int step = 0; step < 2; ++step) {
+    const auto outcomes = watched.serve_rows(all, {}, {.keys = all_keys});
+    report.check(outcomes.all_ok(), "the echo does not answer");
+  }
+  report.check(*given == states(), "a step was not given the states of the one before");
+
+  const Model alone = echo(states());
+  const Model kept = galley::with_state(echo(states()), options);
   auto run_kept = [&] { static_cast<void>(kept.serve_rows(all, {}, {.keys = all_keys})); };
   auto run_alone = [&] { static_cast<void>(alone.serve_rows(all)); };
   const Paired paired = compare(run_kept, run_alone, Rounds());
@@ -153,7 +167,7 @@ void memory_case(Report& report) {
   galley::StateOptions options = state();
   options.tensors.front().initial = *galley::Tensor::zeros(galley::f32, {wide});
   options.max_sequences = 4096;
-  const Model kept = galley::with_state(echo(), options);
+  const Model kept = galley::with_state(echo(states()), options);
   const Rows row = inputs(1, 32);
   const auto step = [&](galley::Key key) {
     const std::array one{key};

@@ -56,7 +56,10 @@ Result<OpenPackage> open_package(const std::string& path, const PackageOptions& 
   }
   OpenPackage package;
   GALLEY_TRY(const at::Device device, to_torch(options.device));
-  GALLEY_TRY(PackageFolder folder, PackageFolder::open(path, options.model, options.unpack_in));
+  const std::filesystem::path unpack_in = options.unpack_in.empty()
+                                              ? std::filesystem::temp_directory_path()
+                                              : std::filesystem::path(options.unpack_in);
+  GALLEY_TRY(PackageFolder folder, PackageFolder::open(path, options.model, unpack_in));
   GALLEY_TRY(package.facts, facts_of(folder, options.model));
   const PackageFacts& facts = package.facts;
   GALLEY_TRY(facts.check(options.device));

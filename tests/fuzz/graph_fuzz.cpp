@@ -2,13 +2,13 @@
 //
 // With -DGALLEY_FUZZ=ON and clang: graph_fuzz <corpus>. Without libFuzzer its main goes through the
 // files that it is given, as an ordinary test.
+#include <fuzz/target.hpp>
 #include <io/graphs.hpp>
 
-#include <cstddef>
-#include <cstdint>
 #include <cstdio>
 #include <cstdlib>
 #include <string>
+#include <string_view>
 
 namespace {
 
@@ -35,32 +35,4 @@ void load(const std::string& text) {
 
 }  // namespace
 
-extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
-  load(std::string(reinterpret_cast<const char*>(data), size));
-  return 0;
-}
-
-#if !defined(GALLEY_LIBFUZZER)
-#include <algorithm>
-#include <filesystem>
-#include <fstream>
-#include <sstream>
-#include <vector>
-
-int main(int argc, char** argv) {
-  std::vector<std::filesystem::path> files;
-  for (int i = 1; i < argc; ++i) {
-    for (const auto& entry : std::filesystem::directory_iterator(argv[i])) {
-      files.push_back(entry.path());
-    }
-  }
-  std::sort(files.begin(), files.end());
-  for (const auto& file : files) {
-    std::ostringstream text;
-    text << std::ifstream(file, std::ios::binary).rdbuf();
-    load(text.str());
-  }
-  std::printf("%zu files\n", files.size());
-  return files.empty() ? 1 : 0;
-}
-#endif
+FUZZ_TARGET([](std::string_view input) { load(std::string(input)); })

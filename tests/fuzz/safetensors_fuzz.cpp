@@ -6,6 +6,8 @@
 
 #include <support/safetensors.hpp>
 
+#include <fuzz/target.hpp>
+
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
@@ -84,30 +86,4 @@ void run(std::string_view input) {
 
 }  // namespace
 
-extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
-  run({reinterpret_cast<const char*>(data), size});
-  return 0;
-}
-
-#if !defined(GALLEY_LIBFUZZER)
-#include <filesystem>
-#include <fstream>
-#include <sstream>
-
-int main(int argc, char** argv) {
-  std::vector<std::filesystem::path> files;
-  for (int i = 1; i < argc; ++i) {
-    for (const auto& entry : std::filesystem::directory_iterator(argv[i])) {
-      files.push_back(entry.path());
-    }
-  }
-  std::sort(files.begin(), files.end());
-  for (const auto& file : files) {
-    std::ostringstream text;
-    text << std::ifstream(file, std::ios::binary).rdbuf();
-    run(text.str());
-  }
-  std::printf("%zu files\n", files.size());
-  return files.empty() ? 1 : 0;
-}
-#endif
+FUZZ_TARGET(run)

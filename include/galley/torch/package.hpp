@@ -48,9 +48,10 @@ struct PackageOptions {
   std::size_t runners = 0;
   /// Where the model runs, and where its rows must be.
   Device device = {};
-  /// The folder in which a package that is a file is unpacked. On a CPU what was unpacked is
-  /// removed once it is loaded, on other devices with the servable.
-  std::string unpack_in = "/tmp";
+  /// The folder in which a package that is a file is unpacked; the system's temporary one when
+  /// empty. On a CPU what was unpacked is removed once it is loaded, on other devices with the
+  /// servable.
+  std::string unpack_in = {};
   /// Other packages of the same model, such as for fixed batch sizes, that are tried beside this
   /// one; of its members, not `tried`.
   FormOptions forms = {.tried = {}};
