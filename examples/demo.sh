@@ -1,9 +1,8 @@
 #!/bin/sh
 # Installs what is missing, builds, trains small networks on real digits, saves them as TorchScript and
 # serves held-out images with them: one in a pipeline, as TorchScript and, where this machine can export
-# one, as an AOTInductor package; then four behind the graph of examples/data/digits_graph.json.
-# Idempotent. Arguments go to CMake, as with tests/run.sh.
-build/release/examples/gru build/digits_gru.pt
+# one, as an AOTInductor package; one that reads row by row, in 64 streams; then four behind the graph of
+# examples/data/digits_graph.json. Idempotent. Arguments go to CMake, as with tests/run.sh.
 set -eu
 cd "$(dirname "$0")/.."
 . cmake/setup.sh
@@ -27,10 +26,6 @@ train build/digits_3.pt build/digits_3.pt 3
 train build/digits_small.pt --small build/digits_small.pt
 train build/digits_gru.pt --gru build/digits_gru.pt
 
-<<<<<<< HEAD
-build/release/examples/demo build/digits.pt
-build/release/examples/gru build/digits_gru.pt
-=======
 # The same network as a package, exported by the Python that has the LibTorch galley was built with.
 # Sets package to the file, or to nothing where this machine cannot export, and says why.
 export_package() {
@@ -54,6 +49,6 @@ export_package() {
 }
 export_package
 build/release/examples/demo build/digits.pt $package
->>>>>>> wt-package
+build/release/examples/gru build/digits_gru.pt
 exec build/release/examples/digits_graph build/digits_small.pt build/digits.pt build/digits_2.pt \
   build/digits_3.pt

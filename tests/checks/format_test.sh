@@ -10,4 +10,7 @@ catches 'src/core/rows.cpp:1:12: error: code should be clang-formatted' \
 plant src/core/rows.cpp "// $(seq -s ' ' 50)"
 catches '^src/core/rows.cpp:1: 143 columns, 100 are allowed' \
   sh "$checks/format.sh" "$work/tree" "$2"
+plant src/core/rows.cpp
+plant examples/demo.sh 'echo one' '<<<<<<< ours' 'echo two' '=======' 'echo three' '>>>>>>> theirs'
+catches 'examples/demo.sh.*[Ss]yntax error' sh "$checks/format.sh" "$work/tree" "$2"
 echo "$count plantings"
