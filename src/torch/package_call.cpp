@@ -16,29 +16,6 @@ namespace {
 // fixed, and no larger, they come back shorter.
 constexpr std::int64_t tried_batch = 64;
 
-// The calling thread's list of inputs: borrowed for a call and given back empty, so that a call
-// allocates none. A call within a call finds none and allocates its own.
-class BorrowedInputs {
- public:
-  BorrowedInputs() noexcept : spare_(spare()) { inputs.swap(spare_); }
-  BorrowedInputs(const BorrowedInputs&) = delete;
-  BorrowedInputs& operator=(const BorrowedInputs&) = delete;
-  ~BorrowedInputs() {
-    inputs.clear();
-    inputs.swap(spare_);
-  }
-
-  std::vector<at::Tensor> inputs;
-
- private:
-  static std::vector<at::Tensor>& spare() noexcept {
-    thread_local std::vector<at::Tensor> kept;
-    return kept;
-  }
-
-  std::vector<at::Tensor>& spare_;
-};
-
 // Rows `first` … of a batch, its last row again and again after them.
 at::Tensor filled_up(const at::Tensor& batch, std::int64_t first, std::int64_t count,
                      std::int64_t wanted) {
@@ -67,22 +44,14 @@ PackageCall::PackageCall(PackageFolder folder, std::unique_ptr<PackageLoader> lo
 
 // Compiled code takes the strides of what it was exported with, and does not look.
 void PackageCall::run(std::span<const at::Tensor> inputs, Tensors& outputs) const {
-  BorrowedInputs borrowed;
-  borrowed.inputs.reserve(inputs.size());
-  for (const at::Tensor& input : inputs) borrowed.inputs.push_back(input.contiguous());
-  for (at::Tensor& output : loader_->run(std::move(borrowed.inputs)))
-    outputs.push_back(std::move(output));
+  Tensors contiguous;
+  for (const at::Tensor& input : inputs) contiguous.push_back(input.contiguous());
+  loader_->run({contiguous.data(), contiguous.size()}, outputs);
 }
 
 [[gnu::hot]] at::Tensor PackageCall::one(const at::Tensor& input) const {
-  if (takes(input.size(0)) && input.is_contiguous()) [[likely]] {
-    BorrowedInputs borrowed;
-    borrowed.inputs.push_back(input);
-    std::vector<at::Tensor> outputs = loader_->run(std::move(borrowed.inputs));
-    if (outputs.size() == 1) [[likely]]
-      return std::move(outputs.front());
-    check_output_count(outputs.size(), 1);
-  }
+  if (takes(input.size(0)) && input.is_contiguous()) [[likely]]
+    return loader_->one(input);
   Tensors outputs;
   (*this)({&input, 1}, outputs);
   check_output_count(outputs.size(), 1);

@@ -6,12 +6,15 @@
 
 #include <algorithm>
 #include <mutex>
+#include <new>
+#include <optional>
 #include <stdexcept>
 #include <string_view>
 #include <utility>
 
 #if __has_include(<torch/csrc/inductor/aoti_package/model_package_loader.h>)
 #include <torch/csrc/inductor/aoti_package/model_package_loader.h>
+#include <torch/csrc/inductor/aoti_torch/utils.h>
 #define GALLEY_HAS_PACKAGES 1
 #else
 #define GALLEY_HAS_PACKAGES 0
@@ -86,9 +89,81 @@ std::mutex& loading() noexcept {
 
 }  // namespace
 
+using torch::inductor::AOTIModelContainerRunner;
+
+/// The package's C interface behind LibTorch's runner, which is protected there: called directly, a
+/// call makes none of the four vectors that the runner's own `run` makes.
+///
+/// A package on another device than the processor is run by the runner, which knows its streams.
+class PackageContainer {
+ public:
+  explicit PackageContainer(AOTIModelContainerRunner& runner) { Access<>::get(runner, *this); }
+
+  /// Whether this LibTorch lets itself be called so.
+  explicit operator bool() const noexcept { return run_ != nullptr; }
+  std::size_t outputs() const noexcept { return outputs_; }
+
+  /// Steals the inputs' handles, and gives the outputs'.
+  void run(AtenTensorHandle* inputs, std::size_t input_count, AtenTensorHandle* outputs) const {
+    if (run_(handle_, inputs, input_count, outputs, outputs_, nullptr, proxy_) !=
+        AOTI_RUNTIME_SUCCESS) [[unlikely]] {
+      failed();
+    }
+  }
+
+ private:
+  // What is protected is named through a derived class. Where a LibTorch has other members, nothing
+  // is taken, and the runner is called.
+  template <class Runner = AOTIModelContainerRunner>
+  struct Access : Runner {
+    static void get(Runner& runner, PackageContainer& to) {
+      if constexpr (requires {
+                      runner.*(&Access::run_func_);
+                      runner.*(&Access::get_num_outputs_func_);
+                      runner.*(&Access::get_last_error_func_);
+                      runner.*(&Access::container_handle_);
+                      runner.*(&Access::proxy_executor_handle_);
+                    }) {
+        const auto handle = runner.*(&Access::container_handle_);
+        std::size_t outputs = 0;
+        if ((runner.*(&Access::get_num_outputs_func_))(handle, &outputs) != AOTI_RUNTIME_SUCCESS) {
+          return;
+        }
+        to.handle_ = handle;
+        to.proxy_ = runner.*(&Access::proxy_executor_handle_);
+        to.last_error_ = runner.*(&Access::get_last_error_func_);
+        to.outputs_ = outputs;
+        to.run_ = runner.*(&Access::run_func_);
+      }
+    }
+  };
+
+  [[noreturn]] void failed() const {
+    const char* why = nullptr;
+    if (last_error_ != nullptr) last_error_(&why);
+    throw std::runtime_error(why != nullptr && *why != 0 ? why : "the package's code failed");
+  }
+
+  AOTInductorModelContainerHandle handle_ = nullptr;
+  AOTIProxyExecutorHandle proxy_ = nullptr;
+  decltype(&AOTInductorModelContainerRun) run_ = nullptr;
+  AOTIRuntimeError (*last_error_)(const char**) = nullptr;
+  std::size_t outputs_ = 0;
+};
+
 struct PackageLoader::State {
+  State(const std::string& folder, const std::string& model, std::size_t runners, int device_index)
+      : loader(folder, model, /*single_threaded=*/false, runners,
+               static_cast<c10::DeviceIndex>(device_index)),
+        runner(loader.get_runner()) {
+    if (device_index < 0) container.emplace(*runner);
+  }
+  /// True when a call need not go through the runner.
+  bool is_direct() const noexcept { return container.has_value() && *container; }
+
   torch::inductor::AOTIModelPackageLoader loader;
-  torch::inductor::AOTIModelContainerRunner* runner = loader.get_runner();
+  AOTIModelContainerRunner* runner;
+  std::optional<PackageContainer> container;
 };
 
 bool PackageLoader::exists() noexcept {
@@ -106,13 +181,55 @@ std::map<std::string, std::string> PackageLoader::metadata(const std::string& fo
 PackageLoader::PackageLoader(const std::string& folder, const std::string& model,
                              std::size_t runners, int device_index) {
   const std::scoped_lock lock(loading());
-  state_ = std::unique_ptr<State>(new State{
-      torch::inductor::AOTIModelPackageLoader(folder, model, /*single_threaded=*/false, runners,
-                                              static_cast<c10::DeviceIndex>(device_index))});
+  state_ = std::make_unique<State>(folder, model, runners, device_index);
 }
 
-[[gnu::hot]] std::vector<at::Tensor> PackageLoader::run(std::vector<at::Tensor>&& inputs) const {
-  return state_->runner->boxed_run(std::move(inputs));
+namespace {
+
+/// A new handle of a tensor, made where the package frees it.
+AtenTensorHandle handle_of(const at::Tensor& tensor) {
+  AtenTensorHandle made = nullptr;
+  const auto borrowed =
+      torch::aot_inductor::tensor_pointer_to_tensor_handle(const_cast<at::Tensor*>(&tensor));
+  if (aoti_torch_new_tensor_handle(borrowed, &made) != AOTI_TORCH_SUCCESS) throw std::bad_alloc();
+  return made;
+}
+
+/// The tensor behind a handle, which is gone then.
+at::Tensor taken(AtenTensorHandle handle) {
+  at::Tensor tensor = std::move(*torch::aot_inductor::tensor_handle_to_tensor_pointer(handle));
+  aoti_torch_delete_tensor_object(handle);
+  return tensor;
+}
+
+}  // namespace
+
+void PackageLoader::run(std::span<const at::Tensor> inputs, Tensors& outputs) const {
+  if (!state_->is_direct()) {
+    std::vector<at::Tensor> stolen(inputs.begin(), inputs.end());
+    for (at::Tensor& output : state_->runner->boxed_run(std::move(stolen))) {
+      outputs.push_back(std::move(output));
+    }
+    return;
+  }
+  c10::SmallVector<AtenTensorHandle, 4> handles;
+  for (const at::Tensor& input : inputs) handles.push_back(handle_of(input));
+  c10::SmallVector<AtenTensorHandle, 4> answers(state_->container->outputs());
+  state_->container->run(handles.data(), handles.size(), answers.data());
+  for (AtenTensorHandle answer : answers) outputs.push_back(taken(answer));
+}
+
+[[gnu::hot]] at::Tensor PackageLoader::one(const at::Tensor& input) const {
+  if (state_->is_direct() && state_->container->outputs() == 1) [[likely]] {
+    AtenTensorHandle handle = handle_of(input);
+    AtenTensorHandle answer = nullptr;
+    state_->container->run(&handle, 1, &answer);
+    return taken(answer);
+  }
+  Tensors outputs;
+  run({&input, 1}, outputs);
+  check_output_count(outputs.size(), 1);
+  return std::move(outputs.front());
 }
 
 std::unordered_map<std::string, at::Tensor> PackageLoader::constants() const {
@@ -143,7 +260,11 @@ PackageLoader::PackageLoader(const std::string&, const std::string&, std::size_t
   no_loader();
 }
 
-std::vector<at::Tensor> PackageLoader::run(std::vector<at::Tensor>&&) const {
+void PackageLoader::run(std::span<const at::Tensor>, Tensors&) const {
+  no_loader();
+}
+
+at::Tensor PackageLoader::one(const at::Tensor&) const {
   no_loader();
 }
 

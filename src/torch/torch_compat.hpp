@@ -1,18 +1,18 @@
 // What differs between versions of LibTorch. The only place that may ask which one this is.
 #pragma once
 
+#include <src/torch/torch_headers.hpp>
+
+#include <src/torch/call.hpp>
+
 #include <cstddef>
 #include <exception>
 #include <map>
 #include <memory>
+#include <span>
 #include <string>
 #include <string_view>
 #include <unordered_map>
-#include <vector>
-
-namespace at {
-class Tensor;
-}
 
 namespace galley::inline v1::detail {
 
@@ -51,8 +51,10 @@ class PackageLoader {
   PackageLoader& operator=(const PackageLoader&) = delete;
   ~PackageLoader();
 
-  /// Takes the tensors out of `inputs`, which keeps its own memory.
-  std::vector<at::Tensor> run(std::vector<at::Tensor>&& inputs) const;
+  /// Puts the outputs for `inputs`, which are contiguous, in `outputs`.
+  void run(std::span<const at::Tensor> inputs, Tensors& outputs) const;
+  /// The only output for the only input: the same, the shortest way.
+  at::Tensor one(const at::Tensor& input) const;
 
   /// The weights, by the names that they have in the exported module: the memory of the package.
   std::unordered_map<std::string, at::Tensor> constants() const;
