@@ -11,6 +11,7 @@ int main(int argc, char** argv) {
   // sh bench/run.sh models build/bench/models.json forms: one part only.
   const std::string_view part = argc > 2 ? argv[2] : "";
   if (part.empty() || part == "forms") bench::form_cases(report);
+  if (part.empty() || part == "onnx") bench::onnx_cases(report);
   if (part.empty() || part == "package") bench::package_cases(report);
   if (part.empty() || part == "state") bench::state_cases(report);
   if (part.empty() || part == "weights") bench::weight_cases(report);

@@ -373,6 +373,15 @@ def free_outputs(model, examples, free, outputs):
             for name, value in outputs.items()}
 
 
+def weights_used(program):
+    """The parameters and buffers that the model computes with, by their names."""
+    import torch
+    kinds = torch.export.graph_signature.InputKind
+    used = {node.name for node in program.graph.nodes if node.op == "placeholder" and node.users}
+    return [spec.target for spec in program.graph_signature.input_specs
+            if spec.kind in (kinds.PARAMETER, kinds.BUFFER) and spec.arg.name in used]
+
+
 def write_package(path, model, examples, batch, free, metadata, args):
     import torch
     if batch[0] == batch[1]:
@@ -390,8 +399,9 @@ def write_package(path, model, examples, batch, free, metadata, args):
         shapes.append(dims)
     program = torch.export.export(model, tuple(value.contiguous() for value in examples.values()),
                                   dynamic_shapes=tuple(shapes) if any(shapes) else None)
-    settings = {"aot_inductor.metadata": {**metadata, "GALLEY_BATCH": f"{batch[0]} {batch[1]}"},
-                "cpp.threads": args.threads}
+    said = {**metadata, "GALLEY_BATCH": f"{batch[0]} {batch[1]}",
+            "GALLEY_WEIGHTS": "\n".join(weights_used(program))}
+    settings = {"aot_inductor.metadata": said, "cpp.threads": args.threads}
     if args.march != "native":
         settings["cpp.march"] = args.march
     torch._inductor.aoti_compile_and_package(program, package_path=str(path),

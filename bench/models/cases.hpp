@@ -8,6 +8,9 @@ namespace bench {
 /// M1, M2, M3: the fastest form for each batch, beside the plain one and the best single one.
 void form_cases(Report& report);
 
+/// M4: the fastest form for each batch, beside onnxruntime.
+void onnx_cases(Report& report);
+
 /// M5: what galley adds to a bare call of an AOTInductor package.
 void package_cases(Report& report);
 

@@ -4,7 +4,9 @@
 
 #include <src/torch/torch_headers.hpp>
 
+#include <galley/core/result.hpp>
 #include <galley/core/signature.hpp>
+#include <galley/torch/weights.hpp>
 
 #include <cstddef>
 #include <cstdint>
@@ -40,6 +42,14 @@ class Call {
 
   /// A number that changes when the model's own memory does.
   virtual std::uint64_t fingerprint() const = 0;
+
+  /// Puts other weights in the place of the model's.
+  ///
+  /// Errors  as `ReplaceWeights`
+  virtual Result<void> replace_weights(ReplaceWeights&) const {
+    return Error(Status::unimplemented,
+                 "its weights are not replaced in place: publish a new servable to a slot");
+  }
 };
 
 /// The names of `count` outputs that come by position: as declared, else `found`, else "0", "1",

@@ -163,6 +163,14 @@ Result<void> Model::control(ControlRequest& request) const {
       return caught();
     }
   }
+  if (auto* weights = request.as<ReplaceWeights>()) {
+    const c10::InferenceMode inference;
+    try {
+      return forms_->own().replace_weights(*weights);
+    } catch (...) {
+      return caught();
+    }
+  }
   return Error(Status::unimplemented,
                text({"a ", kind_, " servable does not know the request ", request.type_name()}));
 }

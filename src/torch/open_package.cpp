@@ -46,6 +46,27 @@ std::vector<std::string> output_names_of(const PackageFacts& facts) {
   return names;
 }
 
+/// The weights that may be replaced.
+///
+/// Errors  failed_precondition: they are not known, or some are not constants of the package
+Result<std::vector<std::string>> replaceable_weights(
+    const std::optional<std::vector<std::string>>& weights,
+    const std::unordered_map<std::string, at::Tensor>& constants) {
+  const auto not_replaceable = [](const std::string& why) {
+    return refused(text({"options.replacement: its weights cannot be replaced in place: ", why,
+                         "; publish a new package to a slot"}));
+  };
+  if (!weights.has_value()) return not_replaceable("the package does not say which it has");
+  if (weights->empty()) return not_replaceable("it has none");
+  std::string in_code;
+  for (const std::string& name : *weights) {
+    if (constants.contains(name)) continue;
+    in_code.append(in_code.empty() ? "\"" : ", \"").append(name).append("\"");
+  }
+  if (!in_code.empty()) return not_replaceable(in_code + " are part of its code");
+  return *weights;
+}
+
 }  // namespace
 
 Result<OpenPackage> open_package(const std::string& path, const PackageOptions& options) {
@@ -53,6 +74,17 @@ Result<OpenPackage> open_package(const std::string& path, const PackageOptions& 
     return Error(Status::unimplemented,
                  text({"LibTorch ", libtorch_version(),
                        " has no loader of AOTInductor packages; 2.8 and later have"}));
+  }
+  if (options.replacement == WeightReplacement::in_place) {
+    if (!options.forms.packages.empty()) {
+      return Error(Status::invalid_argument,
+                   "options.replacement: the packages in options.forms would keep their weights");
+    }
+    if (!options.device.is_cpu()) {
+      return Error(Status::unimplemented,
+                   text({"options.replacement: weights are replaced in place on a CPU only, got ",
+                         to_string(options.device), ": publish a new package to a slot"}));
+    }
   }
   OpenPackage package;
   GALLEY_TRY(const at::Device device, to_torch(options.device));
@@ -74,15 +106,21 @@ Result<OpenPackage> open_package(const std::string& path, const PackageOptions& 
   // On a processor all there is has been mapped or read; other devices read files when they need
   // them.
   if (device.is_cpu()) folder.remove_own();
-  for (const auto& [name, tensor] : loader->constants()) {
+  const std::unordered_map<std::string, at::Tensor> constants = loader->constants();
+  for (const auto& [name, tensor] : constants) {
     package.parameters += tensor.numel();
     package.bytes += tensor.nbytes();
+  }
+  std::vector<std::string> replaceable;
+  if (options.replacement == WeightReplacement::in_place) {
+    GALLEY_TRY(replaceable, replaceable_weights(facts.weights, constants));
   }
   package.call = std::make_unique<PackageCall>(
       std::move(folder), std::move(loader),
       PackageCall::About{.batch = package.batch,
                          .batch_is_known = facts.batch != PackageBatch(),
-                         .output_names = output_names_of(facts)});
+                         .output_names = output_names_of(facts),
+                         .replaceable = std::move(replaceable)});
   return package;
 }
 

@@ -2,10 +2,14 @@
 
 #include <src/torch/package_call.hpp>
 #include <src/torch/samples.hpp>
+#include <src/torch/weight_targets.hpp>
 
 #include <algorithm>
 #include <map>
+#include <mutex>
+#include <shared_mutex>
 #include <stdexcept>
+#include <unordered_map>
 #include <utility>
 
 namespace galley::inline v1::detail {
@@ -39,6 +43,7 @@ PackageCall::PackageCall(PackageFolder folder, std::unique_ptr<PackageLoader> lo
     : folder_(std::move(folder)),
       loader_(std::move(loader)),
       about_(std::move(about)),
+      gate_(about_.replaceable.empty() ? nullptr : std::make_unique<CallGate>()),
       least_(static_cast<std::int64_t>(about_.batch.min)),
       most_(static_cast<std::int64_t>(about_.batch.max)) {}
 
@@ -50,7 +55,7 @@ void PackageCall::run(std::span<const at::Tensor> inputs, Tensors& outputs) cons
 }
 
 [[gnu::hot]] at::Tensor PackageCall::one(const at::Tensor& input) const {
-  if (takes(input.size(0)) && input.is_contiguous()) [[likely]]
+  if (takes(input.size(0)) && input.is_contiguous() && gate_ == nullptr) [[likely]]
     return loader_->one(input);
   Tensors outputs;
   (*this)({&input, 1}, outputs);
@@ -59,6 +64,13 @@ void PackageCall::run(std::span<const at::Tensor> inputs, Tensors& outputs) cons
 }
 
 void PackageCall::operator()(std::span<const at::Tensor> inputs, Tensors& outputs) const {
+  if (gate_ == nullptr) [[likely]]
+    return pass(inputs, outputs);
+  const std::shared_lock within(*gate_);  // all parts of a batch by the same weights
+  pass(inputs, outputs);
+}
+
+void PackageCall::pass(std::span<const at::Tensor> inputs, Tensors& outputs) const {
   if (takes(inputs.front().size(0))) [[likely]]
     return run(inputs, outputs);
   run_in_parts(inputs, outputs);
@@ -102,6 +114,22 @@ std::vector<std::string> PackageCall::bind_outputs(std::span<const at::Tensor> i
   }
   (*this)(inputs, outputs);
   return names_by_position(outputs.size(), declared, about_.output_names);
+}
+
+Result<void> PackageCall::replace_weights(ReplaceWeights& request) const {
+  if (gate_ == nullptr) return Call::replace_weights(request);
+  const std::lock_guard one_at_a_time(replacing_);
+  const std::unordered_map<std::string, at::Tensor> in_use = loader_->constants();
+  std::unordered_map<std::string, at::Tensor> weights;
+  WeightTargets targets;
+  for (const std::string& name : about_.replaceable) {
+    targets.push_back({name, in_use.at(name).clone()});
+    weights.emplace(name, targets.back().tensor);
+  }
+  GALLEY_TRY(request.report, load_weights(targets, request.weights, request.options));
+  loader_->set_other_constants(std::move(weights));
+  gate_->alone([this] { loader_->swap_constants(); });
+  return {};
 }
 
 std::uint64_t PackageCall::fingerprint() const {

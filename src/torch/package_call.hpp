@@ -5,11 +5,13 @@
 
 #include <galley/torch/package.hpp>
 #include <src/torch/call.hpp>
+#include <src/torch/call_gate.hpp>
 #include <src/torch/package_folder.hpp>
 #include <src/torch/torch_compat.hpp>
 
 #include <cstdint>
 #include <memory>
+#include <mutex>
 #include <string>
 #include <vector>
 
@@ -25,6 +27,8 @@ class PackageCall final : public Call {
     bool batch_is_known = false;
     /// What the package calls its outputs; may be empty.
     std::vector<std::string> output_names = {};
+    /// Which of its constants may be replaced; none where that was not asked for.
+    std::vector<std::string> replaceable = {};
   };
 
   PackageCall(PackageFolder folder, std::unique_ptr<PackageLoader> loader, About about);
@@ -34,8 +38,10 @@ class PackageCall final : public Call {
   std::vector<std::string> bind_outputs(std::span<const at::Tensor> inputs,
                                         std::span<const TensorSpec> declared) override;
   std::uint64_t fingerprint() const override;
+  Result<void> replace_weights(ReplaceWeights& request) const override;
 
  private:
+  void pass(std::span<const at::Tensor> inputs, Tensors& outputs) const;
   bool takes(std::int64_t rows) const noexcept { return rows >= least_ && rows <= most_; }
   void run(std::span<const at::Tensor> inputs, Tensors& outputs) const;
   void run_part(std::span<const at::Tensor> inputs, std::int64_t first, std::int64_t count,
@@ -45,6 +51,8 @@ class PackageCall final : public Call {
   PackageFolder folder_;  // removed after the loader
   std::unique_ptr<const PackageLoader> loader_;
   About about_;
+  std::unique_ptr<CallGate> gate_;  // null: nothing is replaced, and every call passes
+  mutable std::mutex replacing_;
   std::int64_t least_;
   std::int64_t most_;
 };

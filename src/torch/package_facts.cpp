@@ -136,6 +136,12 @@ Result<PackageFacts> PackageFacts::of(const std::map<std::string, std::string>& 
       return not_understood("GALLEY_BATCH", batch);
     }
   }
+  if (const auto found = metadata.find("GALLEY_WEIGHTS"); found != metadata.end()) {
+    facts.weights.emplace();
+    for (std::string_view rest = found->second; !rest.empty();) {
+      facts.weights->emplace_back(until(rest, "\n"));
+    }
+  }
   return facts;
 }
 

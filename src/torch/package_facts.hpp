@@ -8,6 +8,7 @@
 #include <map>
 #include <optional>
 #include <string>
+#include <vector>
 
 namespace galley::inline v1::detail {
 
@@ -21,6 +22,9 @@ struct PackageFacts {
   std::string libtorch;      // "2.13.0+cpu"; empty where it does not say
   Signature signature;       // empty where it does not say
   PackageBatch batch;        // zeros where it does not say
+  /// The parameters and buffers that it computes with, those too that its code has as numbers;
+  /// nothing where it does not say.
+  std::optional<std::vector<std::string>> weights;
 
   /// Errors  data_loss: what was added cannot be understood
   static Result<PackageFacts> of(const std::map<std::string, std::string>& metadata);

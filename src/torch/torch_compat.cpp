@@ -236,6 +236,26 @@ std::unordered_map<std::string, at::Tensor> PackageLoader::constants() const {
   return state_->runner->extract_constants_map(/*use_inactive=*/false);
 }
 
+// What the compiled code folds of them it folds in the first call.
+void PackageLoader::set_other_constants(std::unordered_map<std::string, at::Tensor> weights) const {
+  AOTIModelContainerRunner& runner = *state_->runner;
+  try {
+    state_->loader.load_constants(weights, /*use_inactive=*/true, /*check_full_update=*/false);
+    const auto there = runner.extract_constants_map(/*use_inactive=*/true);
+    for (const auto& [name, tensor] : constants()) {
+      if (!there.contains(name)) throw std::runtime_error("it keeps no second " + name);
+    }
+  } catch (...) {
+    runner.free_inactive_constant_buffer();
+    throw;
+  }
+}
+
+void PackageLoader::swap_constants() const {
+  state_->runner->swap_constant_buffer();
+  state_->runner->free_inactive_constant_buffer();
+}
+
 #else
 
 namespace {
@@ -269,6 +289,14 @@ at::Tensor PackageLoader::one(const at::Tensor&) const {
 }
 
 std::unordered_map<std::string, at::Tensor> PackageLoader::constants() const {
+  no_loader();
+}
+
+void PackageLoader::set_other_constants(std::unordered_map<std::string, at::Tensor>) const {
+  no_loader();
+}
+
+void PackageLoader::swap_constants() const {
   no_loader();
 }
 

@@ -59,6 +59,14 @@ class PackageLoader {
   /// The weights, by the names that they have in the exported module: the memory of the package.
   std::unordered_map<std::string, at::Tensor> constants() const;
 
+  /// Copies weights to where `swap_constants` finds them, beside those in use. Where it throws,
+  /// nothing is there.
+  void set_other_constants(std::unordered_map<std::string, at::Tensor> weights) const;
+  /// Runs with those from the next call on; the weights of before are gone.
+  ///
+  /// Threads  no call runs meanwhile
+  void swap_constants() const;
+
  private:
   struct State;
   std::unique_ptr<State> state_;

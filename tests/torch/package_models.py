@@ -20,6 +20,14 @@ def second():
     return linear(2)
 
 
+def wide():
+    """No weight is so small that the compiler makes it part of the code."""
+    torch.manual_seed(5)
+    net = torch.nn.Sequential(torch.nn.Tanh(), torch.nn.Linear(16, 24), torch.nn.Tanh(),
+                              torch.nn.Linear(24, 12))
+    return net, {"x": torch.randn(4, 16)}
+
+
 class Parts(torch.nn.Module):
     """Several inputs and outputs, of several element types; the length of `ids` is free."""
 

@@ -28,6 +28,14 @@ struct PackageBatch {
   friend bool operator==(const PackageBatch&, const PackageBatch&) = default;
 };
 
+/// Whether a package's weights may be replaced while it is served.
+enum class WeightReplacement : std::uint8_t {
+  none,
+  /// With `ReplaceWeights`: calls that run are waited for, others wait meanwhile, and the weights
+  /// of before are gone. A call then costs a lock more.
+  in_place,
+};
+
 /// What may be said of an AOTInductor package. The members that `FunctionOptions` has mean the
 /// same.
 ///
@@ -48,6 +56,10 @@ struct PackageOptions {
   std::size_t runners = 0;
   /// Where the model runs, and where its rows must be.
   Device device = {};
+  /// LibTorch's compiler makes constants of up to 8 elements part of the code, and others where
+  /// it is told to freeze: what has weights there is refused, as replacing them would leave those
+  /// as they were. The package has to say which weights it has, as examples/export_model.py has it.
+  WeightReplacement replacement = WeightReplacement::none;
   /// The folder in which a package that is a file is unpacked; the system's temporary one when
   /// empty. On a CPU what was unpacked is removed once it is loaded, on other devices with the
   /// servable.
@@ -72,7 +84,8 @@ struct PackageOptions {
 /// last row, which is a row it can compute as zeros need not be, and cut back; of more, run in
 /// several calls. Inputs are handed over contiguous, as they are where the exported examples were.
 ///
-/// New weights are a new package: `publish` its servable to a `slot`.
+/// New weights are a new package: `publish` its servable to a `slot`, which keeps every request on
+/// one version. `options.replacement` is the other way, for weights that must not be there twice.
 ///
 /// The package is code: load only what you trust.
 ///
@@ -81,7 +94,8 @@ struct PackageOptions {
 ///          made for another device, machine, instruction set or LibTorch, has no shared object,
 ///          or this LibTorch has no loader of packages (2.8 and later have);
 ///          failed_precondition: as `torch_script`, no such model in it, its batch sizes are not
-///          known, or it cannot be loaded
+///          known, its weights are to be replaceable and are not, or it cannot be loaded;
+///          invalid_argument: weights to be replaced, and other forms that would keep theirs
 /// Threads  thread-safe; `options.runners` calls run at the same time on one copy of the weights.
 ///          Packages are loaded one at a time in the process
 /// Cost     loading unpacks the file, and runs about ten small batches; a call allocates nothing

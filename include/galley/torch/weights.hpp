@@ -56,6 +56,16 @@ struct WeightReport {
 /// of each.
 std::string to_string(const WeightReport& report);
 
+/// Puts other weights in the place of a servable's, where that was asked for when it was made
+/// (`PackageOptions::replacement`): `servable.control(path, replace)` fills in the report.
+///
+/// Errors  unimplemented: not of this servable, or not asked for; else as `load_weights`
+struct ReplaceWeights {
+  std::vector<NamedTensor> weights = {};
+  WeightOptions options = {};
+  WeightReport report = {};
+};
+
 /// How weights fit a module; changes nothing.
 ///
 /// Errors  invalid_argument: two weights of one name
