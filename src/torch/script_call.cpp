@@ -2,6 +2,7 @@
 
 #include <galley/core/text.hpp>
 #include <src/torch/errors.hpp>
+#include <src/torch/pool_before_relu.hpp>
 #include <src/torch/script_call.hpp>
 
 #include <algorithm>
@@ -112,6 +113,26 @@ Result<Module> with_channels_last(const Module& module) {
   return changed;
 }
 
+bool has_node(const torch::jit::Block& block, c10::Symbol kind) {
+  for (const torch::jit::Node* node : block.nodes()) {
+    if (node->kind() == kind) return true;
+    for (const torch::jit::Block* inner : node->blocks()) {
+      if (has_node(*inner, kind)) return true;
+    }
+  }
+  return false;
+}
+
+// Puts convolutions in oneDNN's layout, and relu where it has less to do.
+Result<void> lay_out_convolutions(std::shared_ptr<torch::jit::Graph> graph) {
+  pool_before_relu(*graph->block());
+  torch::jit::ConvertFrozenOpsToMKLDNN(graph);
+  if (!has_node(*graph->block(), c10::Symbol::fromQualString("prim::mkldnn_convolution"))) {
+    return refused("LibTorch finds no convolution in the model that it can change");
+  }
+  return {};
+}
+
 // The module with what the method needs as constants of its graph.
 Module frozen(const Module& module, const std::string& method) {
   if (method == "forward") return torch::jit::freeze(module);
@@ -181,6 +202,10 @@ Result<std::unique_ptr<ScriptCall>> ScriptCall::make(const Module& module,
       doing = "optimising it for inference";
       changed = torch::jit::optimize_for_inference(
           changed, name == "forward" ? std::vector<std::string>() : std::vector{name});
+    }
+    if (form.convolutions == Convolutions::in_own_layout) {
+      doing = "changing its convolutions";
+      GALLEY_TRY(lay_out_convolutions(changed.get_method(name).graph()));
     }
     doing = "looking at its graph";
     std::unique_ptr<ScriptCall> call(new ScriptCall(module, std::move(changed)));

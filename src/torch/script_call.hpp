@@ -24,12 +24,18 @@ class ScriptCall final : public Call {
   /// How images lie in memory.
   enum class Layout : std::uint8_t { contiguous, channels_last };
 
+  /// Whether convolutions, and what is between them, are computed in oneDNN's own layout. LibTorch
+  /// does so in `optimize_for_inference` too, where it also has linear layers multiply by weights
+  /// that lie the other way, which takes some twice as long.
+  enum class Convolutions : std::uint8_t { as_written, in_own_layout };
+
   /// Which form of a module to call.
   struct Form {
     Freeze freeze = Freeze::yes;
     Optimize optimize = Optimize::no;
     Profiling profiling = Profiling::off;
     Layout layout = Layout::contiguous;
+    Convolutions convolutions = Convolutions::as_written;
   };
 
   /// Which method, and what it is given.

@@ -82,6 +82,7 @@ FunctionOptions function_options(ScriptOptions options) {
 
 detail::ScriptCall::Form form_of(ScriptForm form, Profiling profiling) {
   using Layout = detail::ScriptCall::Layout;
+  using Convolutions = detail::ScriptCall::Convolutions;
   const bool optimized =
       form == ScriptForm::optimized || form == ScriptForm::optimized_channels_last;
   const bool images_last =
@@ -89,7 +90,9 @@ detail::ScriptCall::Form form_of(ScriptForm form, Profiling profiling) {
   return {.freeze = Freeze::yes,
           .optimize = optimized ? Optimize::for_inference : Optimize::no,
           .profiling = profiling,
-          .layout = images_last ? Layout::channels_last : Layout::contiguous};
+          .layout = images_last ? Layout::channels_last : Layout::contiguous,
+          .convolutions = form == ScriptForm::convolutions ? Convolutions::in_own_layout
+                                                           : Convolutions::as_written};
 }
 
 /// What the model is called as `options` say it is.
@@ -202,6 +205,8 @@ const char* to_string(ScriptForm form) noexcept {
       return "channels last";
     case ScriptForm::optimized_channels_last:
       return "optimized, channels last";
+    case ScriptForm::convolutions:
+      return "convolutions";
   }
   return "unknown";
 }

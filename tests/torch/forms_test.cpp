@@ -4,6 +4,7 @@
 #include "models.hpp"
 
 #include <chrono>
+#include <cmath>
 #include <cstdint>
 #include <string>
 #include <utility>
@@ -78,9 +79,10 @@ TEST_CASE("whatever forms are fastest, a model answers like the module at every 
     CHECK(answers_like_the_module(model, rows));
   }
   const FormProfile profile = profile_of(model);
-  REQUIRE(profile.forms.size() == 4);
+  REQUIRE(profile.forms.size() == 5);
   CHECK(profile.forms[0].name == "frozen");
   CHECK(profile.forms[3].name == "optimized, channels last");
+  CHECK(profile.forms[4].name == "convolutions");
   for (const FormProfile::Form& form : profile.forms) {
     CAPTURE(form.name);
     CHECK(form.refused.empty());
@@ -137,7 +139,8 @@ TEST_CASE("what a profile refuses is not tried, and costs that cannot be are ref
 }
 
 TEST_CASE("one form may be pinned for all sizes, and is not timed", "[torch]") {
-  for (const char* form : {"frozen", "optimized", "channels last", "optimized, channels last"}) {
+  for (const char* form :
+       {"frozen", "optimized", "channels last", "optimized, channels last", "convolutions"}) {
     CAPTURE(form);
     const Model model = cnn({.pinned = form});
     REQUIRE(model.prepare().has_value());
@@ -189,6 +192,25 @@ TEST_CASE("images come back contiguous from a form that lays them out otherwise"
   CHECK(outcomes.survivors().dense()->is_contiguous());
   CHECK(at::allclose(models::torch_of(outcomes), at::conv2d(batch, models::sines({5, 3, 3, 3})),
                      1e-4, 1e-5));
+}
+
+TEST_CASE("a NaN and an infinity go through pooling and relu in either order", "[torch]") {
+  const Model model = cnn({.pinned = "convolutions"});
+  REQUIRE(model.prepare().has_value());
+  at::Tensor batch = models::sines({3, 1, 8, 8}, 0.9, 1.0);
+  batch[0][0][2][3] = std::nan("");
+  batch[1][0][5][5] = HUGE_VAL;
+  const at::Tensor got = models::torch_of(model.serve_rows(models::rows(batch)));
+  const at::Tensor wanted = models::bare(models::cnn(), batch);
+  CHECK(wanted[0].isnan().any().item<bool>());
+  CHECK(at::allclose(got, wanted, 1e-4, 1e-5, /*equal_nan=*/true));
+}
+
+TEST_CASE("a model without convolutions has no form of them", "[torch]") {
+  const auto mlp = *galley::torch_script(models::bytes(models::mlp(4)),
+                                         {.inputs = {{"x", f32, {4}}}, .forms = {.sizes = {1}}});
+  REQUIRE(mlp.prepare().has_value());
+  CHECK(says(mlp, "form convolutions").find("finds no convolution") != std::string::npos);
 }
 
 TEST_CASE("a model of which no form is tried says nothing of forms", "[torch]") {

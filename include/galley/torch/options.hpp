@@ -65,9 +65,10 @@ enum class ScriptForm : std::uint8_t {
   optimized,                ///< `optimize_for_inference` too: weights packed for their kernels.
   channels_last,            ///< Images with their channels last.
   optimized_channels_last,  ///< Both.
+  convolutions,             ///< Convolutions and what is between them in oneDNN's own layout.
 };
 
-/// "frozen", "optimized", …
+/// "frozen", "optimized", "convolutions", …
 const char* to_string(ScriptForm form) noexcept;
 
 /// Which forms of a model are tried beside the model as its options say.
@@ -84,7 +85,8 @@ const char* to_string(ScriptForm form) noexcept;
 /// `pinned`.
 struct FormOptions {
   std::vector<ScriptForm> tried = {ScriptForm::frozen, ScriptForm::optimized,
-                                   ScriptForm::channels_last, ScriptForm::optimized_channels_last};
+                                   ScriptForm::channels_last, ScriptForm::optimized_channels_last,
+                                   ScriptForm::convolutions};
   /// AOTInductor packages of the same model, files or folders: each is a form "package FILE" too.
   std::vector<std::string> packages = {};
   /// By its name in `describe`: this form runs all batches, and nothing is timed.

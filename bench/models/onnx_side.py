@@ -1,6 +1,6 @@
 """The other side of M4: onnxruntime, on one thread, with the model that a TorchScript file holds.
 
-    python3 onnx.py MODEL.pt EXTENT...        orders come on standard input, answers go to output
+    python3 onnx_side.py MODEL.pt EXTENT...        orders come on standard input, answers go to output
 
     run FROM TO         answers the rows of float32 in the file FROM, writes them to TO: "done"
     time ROWS CALLS     runs a batch of so many rows so many times: the seconds in all

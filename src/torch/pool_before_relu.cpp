@@ -1,0 +1,44 @@
+#include <src/torch/torch_headers.hpp>
+
+#include <src/torch/pool_before_relu.hpp>
+
+#include <vector>
+
+namespace galley::inline v1::detail {
+
+namespace {
+
+using torch::jit::Node;
+using torch::jit::Value;
+
+/// The pooling that alone looks at this relu, or null.
+Node* only_pool_of(const Node& relu) {
+  if (relu.kind() != c10::aten::relu) return nullptr;
+  const auto& uses = relu.output()->uses();
+  if (uses.size() != 1 || uses.front().offset != 0) return nullptr;
+  Node* const user = uses.front().user;
+  const bool is_pool = user->kind() == c10::aten::max_pool2d;
+  return is_pool && user->owningBlock() == relu.owningBlock() ? user : nullptr;
+}
+
+}  // namespace
+
+void pool_before_relu(torch::jit::Block& block) {
+  std::vector<Node*> relus;
+  for (Node* node : block.nodes()) {
+    for (torch::jit::Block* inner : node->blocks()) pool_before_relu(*inner);
+    if (only_pool_of(*node) != nullptr) relus.push_back(node);
+  }
+  for (Node* relu : relus) {
+    Node* const pool = only_pool_of(*relu);
+    Value* const pooled = pool->output();
+    Value* const result = relu->output();
+    result->setType(pooled->type());
+    pooled->replaceAllUsesWith(result);
+    pool->replaceInput(0, relu->input());
+    relu->replaceInput(0, pooled);
+    relu->moveAfter(pool);
+  }
+}
+
+}  // namespace galley::inline v1::detail
