@@ -48,8 +48,8 @@ class Onnx {
   explicit Onnx(const std::string& model, const std::string& extents) {
     static_cast<void>(std::system("rm -f build/bench/onnx.in && mkfifo build/bench/onnx.in"));
     const std::string command =
-        "PYTHONPATH=build/bench/onnx build/python/bin/python bench/models/onnx_side.py " + model + " " +
-        extents + " < build/bench/onnx.in 2>> build/bench/onnx.log";
+        "PYTHONPATH=build/bench/onnx build/python/bin/python bench/models/onnx_side.py " + model +
+        " " + extents + " < build/bench/onnx.in 2>> build/bench/onnx.log";
     answers_ = ::popen(command.c_str(), "r");
     orders_.open("build/bench/onnx.in");
     version_ = line();

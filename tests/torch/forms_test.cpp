@@ -194,16 +194,18 @@ TEST_CASE("images come back contiguous from a form that lays them out otherwise"
                      1e-4, 1e-5));
 }
 
-TEST_CASE("a NaN and an infinity go through pooling and relu in either order", "[torch]") {
-  const Model model = cnn({.pinned = "convolutions"});
-  REQUIRE(model.prepare().has_value());
-  at::Tensor batch = models::sines({3, 1, 8, 8}, 0.9, 1.0);
-  batch[0][0][2][3] = std::nan("");
-  batch[1][0][5][5] = HUGE_VAL;
-  const at::Tensor got = models::torch_of(model.serve_rows(models::rows(batch)));
+TEST_CASE("a row with a NaN changes nothing for its neighbours, whatever the form", "[torch]") {
+  const at::Tensor batch = models::sines({3, 1, 8, 8}, 0.9, 1.0);
+  at::Tensor spoilt = batch.clone();
+  spoilt[1][0][2][3] = std::nan("");
   const at::Tensor wanted = models::bare(models::cnn(), batch);
-  CHECK(wanted[0].isnan().any().item<bool>());
-  CHECK(at::allclose(got, wanted, 1e-4, 1e-5, /*equal_nan=*/true));
+  for (const char* form : {"optimized", "convolutions"}) {
+    CAPTURE(form);
+    const Model model = cnn({.pinned = form});
+    REQUIRE(model.prepare().has_value());
+    const at::Tensor got = models::torch_of(model.serve_rows(models::rows(spoilt)));
+    for (const std::int64_t row : {0, 2}) CHECK(at::allclose(got[row], wanted[row], 1e-4, 1e-5));
+  }
 }
 
 TEST_CASE("a model without convolutions has no form of them", "[torch]") {

@@ -81,8 +81,8 @@ const char* to_string(ScriptForm form) noexcept;
 ///
 /// The fastest form is 4 times as fast as the plain one for batches of a small convolutional
 /// network; which it is depends on the size, the model and the machine. Kernels differ in the last
-/// digits: for equal answers at every size and in every process, leave `tried` empty or name one in
-/// `pinned`.
+/// digits, and oneDNN's pooling loses NaNs: where rows may have some, put a `guard` in front. For
+/// equal answers at every size and in every process, leave `tried` empty or name one in `pinned`.
 struct FormOptions {
   std::vector<ScriptForm> tried = {ScriptForm::frozen, ScriptForm::optimized,
                                    ScriptForm::channels_last, ScriptForm::optimized_channels_last,
