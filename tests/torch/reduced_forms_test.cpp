@@ -145,7 +145,8 @@ TEST_CASE("16-bit forms come in both layouts of images", "[torch]") {
 }
 
 TEST_CASE("reduced forms are measured, saved and chosen like the others", "[torch]") {
-  galley::FormOptions forms = forms_of({Reduction::bfloat16, Reduction::int8_dynamic});
+  galley::FormOptions forms =
+      forms_of({Reduction::bfloat16, Reduction::int8_dynamic, Reduction::bfloat16});
   forms.tried = {galley::ScriptForm::optimized};
   const auto model = mlp(forms);
   CHECK(says(model, "form bf16") == "not tried yet");
