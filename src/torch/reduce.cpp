@@ -147,9 +147,9 @@ Value* call(Graph& graph, const char* name, const std::vector<torch::jit::NamedV
   return graph.insert(c10::Symbol::fromQualString(name), arguments);
 }
 
-/// Each row of `x` divided by its greatest, and as many columns more: 1, and -1 where there may be
-/// negatives. LibTorch's kernel takes its scale from the least and the greatest of a batch, which
-/// are so the same in every call. Of rows that are zeros or not finite zeros are left.
+/// Each row of `x` divided by its greatest magnitude, and longer: by 1, and by -1 where there may
+/// be negatives. LibTorch's kernel takes its scale from the least and the greatest of a batch: so
+/// they are the same in every call. Of rows that are zeros or not finite zeros are left.
 Value* scaled(Graph& graph, Value* x, Value* greatest, bool is_positive) {
   std::vector<Value*> parts{x, greatest};
   if (!is_positive) parts.push_back(call(graph, "aten::neg", {greatest}));
@@ -177,8 +177,8 @@ void quantise(Module& frozen, Graph& graph, const Linear& layer, const std::stri
 }
 
 /// Whether activations have 7 bits of the 8, as LibTorch's defaults for the engine say: products of
-/// the full range overflow its kernels on processors without VNNI (torch/ao/quantization/qconfig.py,
-/// `get_default_qconfig`).
+/// the full range overflow its kernels on processors without VNNI (`get_default_qconfig` in
+/// torch/ao/quantization/qconfig.py).
 bool has_reduced_range(at::QEngine engine) {
   return engine == at::QEngine::FBGEMM || engine == at::QEngine::X86;
 }

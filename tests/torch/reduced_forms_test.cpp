@@ -2,11 +2,13 @@
 #include "models.hpp"
 #include <support/has.hpp>
 
+#include <atomic>
 #include <chrono>
 #include <cmath>
 #include <cstdint>
 #include <limits>
 #include <string>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -259,6 +261,29 @@ TEST_CASE("a pinned reduced form is one form for all sizes, bit for bit the same
   }
 }
 
+TEST_CASE("threads call a reduced form at the same time", "[torch]") {
+  for (const Reduction reduction : {Reduction::bfloat16, Reduction::int8_dynamic}) {
+    CAPTURE(to_string(reduction));
+    const auto model = mlp(forms_of({reduction}, to_string(reduction)));
+    if (!is_prepared(model, reduction)) continue;
+    const Rows<Tensor> rows = models::rows(models::sines({8, 32}, 0.37, 1.0));
+    const at::Tensor wanted = models::torch_of(model.serve_rows(rows));
+    std::atomic<int> wrong{0};
+    std::vector<std::thread> threads;
+    for (int t = 0; t < 4; ++t) {
+      threads.emplace_back([&] {
+        for (int call = 0; call < 100; ++call) {
+          const auto answers = model.serve_rows(rows);
+          const bool right = answers.all_ok() && at::equal(models::torch_of(answers), wanted);
+          if (!right) ++wrong;
+        }
+      });
+    }
+    for (std::thread& thread : threads) thread.join();
+    CHECK(wrong == 0);
+  }
+}
+
 TEST_CASE("8-bit rows are answered bit for bit the same among whatever others", "[torch]") {
   const auto model = mlp(forms_of({Reduction::int8_dynamic}, "int8 dynamic"));
   if (!is_prepared(model, Reduction::int8_dynamic)) return;
@@ -276,6 +301,8 @@ TEST_CASE("8-bit rows are answered bit for bit the same among whatever others", 
     const Tensor alone = *model.serve(models::rows(others)[static_cast<std::size_t>(row)]);
     CHECK(at::allclose(models::torch_of(alone), among[row], 0, 0, /*equal_nan=*/true));
   }
+  const at::Tensor more = models::torch_of(model.serve_rows(models::rows(others.repeat({10, 1}))));
+  CHECK(at::allclose(more, among.repeat({10, 1}), 0, 0, /*equal_nan=*/true));
   const at::Tensor wanted = models::bare(models::mlp(32), others);
   CHECK(is_near(among[0], wanted[0]));
   CHECK(is_near(among[1] / 1e6, wanted[1] / 1e6));
