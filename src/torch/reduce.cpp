@@ -5,9 +5,6 @@
 #include <src/torch/reduce.hpp>
 #include <src/torch/torch_compat.hpp>
 
-#include <torch/csrc/jit/passes/dead_code_elimination.h>
-#include <torch/csrc/jit/passes/shape_analysis.h>
-
 #include <cstddef>
 #include <cstdint>
 #include <functional>
