@@ -12,6 +12,7 @@ int main(int argc, char** argv) {
   const std::string_view part = argc > 2 ? argv[2] : "";
   if (part.empty() || part == "forms") bench::form_cases(report);
   if (part.empty() || part == "onnx") bench::onnx_cases(report);
+  if (part.empty() || part == "precision") bench::precision_cases(report);
   if (part.empty() || part == "package") bench::package_cases(report);
   if (part.empty() || part == "state") bench::state_cases(report);
   if (part.empty() || part == "weights") bench::weight_cases(report);

@@ -11,6 +11,9 @@ void form_cases(Report& report);
 /// M4: the fastest form for each batch, beside onnxruntime.
 void onnx_cases(Report& report);
 
+/// What lower precision buys where its error is allowed; no goal.
+void precision_cases(Report& report);
+
 /// M5: what galley adds to a bare call of an AOTInductor package.
 void package_cases(Report& report);
 

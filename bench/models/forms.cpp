@@ -137,7 +137,84 @@ void size_case(Report& report, const Subject& subject, Rivals& rivals, std::int6
              spread_of(of_single[best]));
 }
 
+/// What lower precision buys: an MLP whose forms may err by `allowed`, beside its equal forms.
+constexpr galley::Tolerance allowed{.absolute = 5e-2, .relative = 5e-2};
+
+/// The servables that are compared, and the bare frozen module.
+struct Precisions {
+  Served equal;
+  std::vector<std::string> names;
+  std::vector<Served> reduced;
+  std::unique_ptr<Bare> bare;
+};
+
+Precisions precisions_of(Report& report, const Subject& subject) {
+  using galley::Reduction;
+  auto equal = loaded(subject, {});
+  report.check(equal.has_value(), subject.name + " could not be loaded");
+  Precisions all{*std::move(equal), {}, {}, std::make_unique<Bare>(subject.file, Form::galleys)};
+  const std::vector<std::vector<Reduction>> choices{{Reduction::bfloat16},
+                                                    {Reduction::int8_dynamic}};
+  for (const std::vector<Reduction>& tried : choices) {
+    auto served = loaded(subject, {.reduced = {.tried = tried, .error = allowed}});
+    report.check(served.has_value(), subject.name + " could not be loaded with lower precision");
+    const std::string name = to_string(tried.front());
+    for (const auto& [what, says] : served->describe().options) {
+      if (what == "form " + name || what == "runs") {
+        report.say(subject.name + ", " + name + " allowed, " + what + ": " + says);
+      }
+    }
+    all.names.push_back(name + " allowed");
+    all.reduced.push_back(*std::move(served));
+  }
+  return all;
+}
+
+/// At one size: what each takes, and how far its answers lie from the bare module's.
+void precision_case(Report& report, const Subject& subject, Precisions& all, std::int64_t rows) {
+  const c10::InferenceMode guard;
+  // Like the rows that the error was looked at on.
+  const at::Tensor input = at::rand({rows, subject.row.front()}) * 2 - 1;
+  const galley::Rows<galley::Tensor> batch = *galley::rows_from_torch(input);
+  const at::Tensor wanted = (*all.bare)(input);
+  auto run_equal = [&] { static_cast<void>(all.equal.serve_rows(batch)); };
+  const std::size_t count =
+      std::max<std::size_t>(1, calls_per_slice(run_equal, Rounds().slice * 20));
+  constexpr int rounds = 31;
+  std::vector<double> plain;
+  std::vector<std::vector<double>> times(all.reduced.size());
+  for (int round = 0; round < rounds; ++round) {
+    plain.push_back(time_slice(run_equal, count) / static_cast<double>(count));
+    for (std::size_t i = 0; i < all.reduced.size(); ++i) {
+      auto run = [&] { static_cast<void>(all.reduced[i].serve_rows(batch)); };
+      times[i].push_back(time_slice(run, count) / static_cast<double>(count));
+    }
+  }
+  const std::string at =
+      subject.name + ", " + std::to_string(rows) + (rows == 1 ? " row, " : " rows, ");
+  const auto add = [&](const std::string& what, const char* metric, const char* unit) {
+    return Line{.id = "M", .name = at + what, .metric = metric, .unit = unit};
+  };
+  report.add(add("equal forms only", "time", "us"), spread_of(plain).times(1e-3));
+  for (std::size_t i = 0; i < all.reduced.size(); ++i) {
+    const galley::Outcomes<galley::Tensor> got = all.reduced[i].serve_rows(batch);
+    report.check(got.all_ok(), at + "a row that failed with " + all.names[i]);
+    const at::Tensor answer = *galley::to_torch(*got.survivors().dense());
+    report.check(at::allclose(answer, wanted, allowed.relative, allowed.absolute),
+                 at + "an error beyond that of " + all.names[i]);
+    report.add(add(all.names[i], "time", "us"), spread_of(times[i]).times(1e-3));
+    report.add(add(all.names[i], "largest error", ""),
+               (answer - wanted).abs().max().item<double>());
+  }
+}
+
 }  // namespace
+
+void precision_cases(Report& report) {
+  const Subject subject{"MLP 784-512-512-10", mlp_file({784, 512, 512, 10}), {784}};
+  Precisions all = precisions_of(report, subject);
+  for (const std::int64_t rows : {1, 8, 64}) precision_case(report, subject, all, rows);
+}
 
 void form_cases(Report& report) {
   const std::vector<Subject> subjects{{"CNN 1x28x28", cnn_file(), {1, 28, 28}},

@@ -29,7 +29,7 @@ struct FormMaker {
   Tolerance tolerance;  ///< How far its answers may lie from those of the model as it is.
 };
 
-/// A model as it is, and other forms of it that answer the same.
+/// A model as it is, and other forms of it that answer the same, or as far from it as is allowed.
 ///
 /// Until they are measured the model runs as it is. Forms that no batch is run by are let go.
 ///

@@ -133,7 +133,8 @@ std::vector<FormMaker> package_forms(const FormOptions& forms, std::vector<Tenso
     options.device = device;
     const auto make = [path, options]() -> Result<std::unique_ptr<Call>> {
       GALLEY_TRY(OpenPackage package, open_package(path, options));
-      return std::move(package.call);
+      package.call->match_outputs_by_name();
+      return std::unique_ptr<Call>(std::move(package.call));
     };
     makers.push_back(
         {"package " + std::filesystem::path(path).filename().string(), make, tolerance});

@@ -8,6 +8,7 @@
 #include <galley/torch/package.hpp>
 #include <src/torch/call.hpp>
 #include <src/torch/forms.hpp>
+#include <src/torch/package_call.hpp>
 #include <src/torch/package_facts.hpp>
 
 #include <cstddef>
@@ -19,7 +20,7 @@ namespace galley::inline v1::detail {
 
 /// A package that was found fit and loaded.
 struct OpenPackage {
-  std::unique_ptr<Call> call;
+  std::unique_ptr<PackageCall> call;
   PackageFacts facts;
   Signature signature;  ///< What counts of what is declared and what the package says.
   PackageBatch batch;
@@ -34,7 +35,8 @@ struct OpenPackage {
 /// Errors  as `torch_package`, but for those of models that were run
 Result<OpenPackage> open_package(const std::string& path, const PackageOptions& options);
 
-/// `options.forms.packages` as forms of a model that takes `inputs`.
+/// `options.forms.packages` as forms of a model that takes `inputs`. A package's outputs are the
+/// model's of the same names, where both name them; else they come in the same order.
 std::vector<FormMaker> package_forms(const FormOptions& forms, std::vector<TensorSpec> inputs,
                                      const Device& device, const Tolerance& tolerance);
 

@@ -1,5 +1,6 @@
 #include <src/torch/torch_headers.hpp>
 
+#include <src/torch/output_names.hpp>
 #include <src/torch/package_call.hpp>
 #include <src/torch/samples.hpp>
 #include <src/torch/weight_targets.hpp>
@@ -71,9 +72,17 @@ void PackageCall::operator()(std::span<const at::Tensor> inputs, Tensors& output
 }
 
 void PackageCall::pass(std::span<const at::Tensor> inputs, Tensors& outputs) const {
-  if (takes(inputs.front().size(0))) [[likely]]
-    return run(inputs, outputs);
-  run_in_parts(inputs, outputs);
+  if (takes(inputs.front().size(0))) [[likely]] {
+    run(inputs, outputs);
+  } else {
+    run_in_parts(inputs, outputs);
+  }
+  if (order_.empty()) [[likely]]
+    return;
+  check_output_count(outputs.size(), order_.size());
+  Tensors ordered;
+  for (const std::size_t i : order_) ordered.push_back(std::move(outputs[i]));
+  outputs = std::move(ordered);
 }
 
 void PackageCall::run_part(std::span<const at::Tensor> inputs, std::int64_t first,
@@ -113,6 +122,7 @@ std::vector<std::string> PackageCall::bind_outputs(std::span<const at::Tensor> i
     outputs.clear();
   }
   (*this)(inputs, outputs);
+  if (by_name_) order_ = order_by_name(declared, about_.output_names, outputs.size());
   return names_by_position(outputs.size(), declared, about_.output_names);
 }
 

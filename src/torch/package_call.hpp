@@ -9,6 +9,7 @@
 #include <src/torch/package_folder.hpp>
 #include <src/torch/torch_compat.hpp>
 
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <mutex>
@@ -33,6 +34,10 @@ class PackageCall final : public Call {
 
   PackageCall(PackageFolder folder, std::unique_ptr<PackageLoader> loader, About about);
 
+  /// From `bind_outputs` on the outputs come in the order of those declared, by their names, where
+  /// both the package and the declaration have names. To be called before it.
+  void match_outputs_by_name() noexcept { by_name_ = true; }
+
   void operator()(std::span<const at::Tensor> inputs, Tensors& outputs) const override;
   at::Tensor one(const at::Tensor& input) const override;
   std::vector<std::string> bind_outputs(std::span<const at::Tensor> inputs,
@@ -55,6 +60,8 @@ class PackageCall final : public Call {
   mutable std::mutex replacing_;
   std::int64_t least_;
   std::int64_t most_;
+  bool by_name_ = false;
+  std::vector<std::size_t> order_ = {};  // of the package's outputs; empty: as they come
 };
 
 }  // namespace galley::inline v1::detail

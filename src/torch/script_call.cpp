@@ -3,6 +3,7 @@
 #include <galley/core/text.hpp>
 #include <src/torch/errors.hpp>
 #include <src/torch/pool_before_relu.hpp>
+#include <src/torch/reduce.hpp>
 #include <src/torch/script_call.hpp>
 
 #include <algorithm>
@@ -197,6 +198,10 @@ Result<std::unique_ptr<ScriptCall>> ScriptCall::make(const Module& module,
     if (form.freeze == Freeze::yes) {
       doing = "freezing it";
       changed = frozen(changed, name);
+    }
+    if (form.reduction.has_value()) {
+      doing = "reducing its precision";
+      GALLEY_TRY(reduce(changed, name, *form.reduction));
     }
     if (form.optimize == Optimize::for_inference) {
       doing = "optimising it for inference";

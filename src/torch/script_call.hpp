@@ -36,6 +36,8 @@ class ScriptCall final : public Call {
     Profiling profiling = Profiling::off;
     Layout layout = Layout::contiguous;
     Convolutions convolutions = Convolutions::as_written;
+    /// Of a frozen one.
+    std::optional<Reduction> reduction = {};
   };
 
   /// Which method, and what it is given.

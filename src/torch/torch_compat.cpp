@@ -2,6 +2,7 @@
 
 #include <src/torch/torch_compat.hpp>
 
+#include <c10/util/Exception.h>
 #include <torch/version.h>
 
 #include <algorithm>
@@ -49,6 +50,29 @@ bool is_out_of_memory(const std::exception& e) {
   return text.find("can't allocate memory") != text.npos ||
          text.find("not enough memory") != text.npos || text.find("out of memory") != text.npos;
 }
+
+#if TORCH_VERSION_MAJOR >= 2
+
+struct WithoutWarnings::State {
+  struct Silent final : c10::WarningHandler {
+    void process(const c10::Warning&) override {}
+  } handler = {};
+  c10::WarningUtils::WarningHandlerGuard guard{&handler};
+};
+
+#else
+
+struct WithoutWarnings::State {
+  struct Silent final : c10::WarningHandler {
+    void process(const c10::SourceLocation&, const std::string&, const bool) override {}
+  } handler = {};
+  c10::Warning::WarningHandlerGuard guard{&handler};
+};
+
+#endif
+
+WithoutWarnings::WithoutWarnings() : state_(std::make_unique<State>()) {}
+WithoutWarnings::~WithoutWarnings() = default;
 
 #if GALLEY_KNOWS_CPU
 

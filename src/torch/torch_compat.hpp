@@ -29,6 +29,19 @@ bool is_out_of_memory(const std::exception& e);
 /// whatever case.
 bool cpu_may_have(std::string_view instructions);
 
+/// While this lives, what LibTorch warns of on this thread is not printed.
+class WithoutWarnings {
+ public:
+  WithoutWarnings();
+  WithoutWarnings(const WithoutWarnings&) = delete;
+  WithoutWarnings& operator=(const WithoutWarnings&) = delete;
+  ~WithoutWarnings();
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
 /// LibTorch's loader of AOTInductor packages. Other members than `exists` throw what LibTorch
 /// throws, or that there is no such loader.
 ///

@@ -39,6 +39,10 @@ FunctionOptions function_options(PackageOptions&& options, Signature&& signature
 
 Result<std::shared_ptr<const detail::Model>> make_model(const std::string& path,
                                                         PackageOptions options) {
+  if (!options.forms.reduced.tried.empty()) {
+    return detail::refused(
+        "options.forms.reduced: a package's precision is what it was exported in; expected none");
+  }
   detail::ModelDraft draft;
   try {
     GALLEY_TRY(detail::OpenPackage package, detail::open_package(path, options));

@@ -7,6 +7,7 @@
 #include <src/torch/errors.hpp>
 #include <src/torch/model.hpp>
 #include <src/torch/open_package.hpp>
+#include <src/torch/reduced_forms.hpp>
 #include <src/torch/script_call.hpp>
 #include <src/torch/weight_targets.hpp>
 
@@ -165,6 +166,9 @@ Result<std::shared_ptr<const detail::Model>> make_model(Module module, at::Devic
   draft.form = own_form(options);
   // On other devices a call returns before it is computed, which is not timed here.
   if (device.is_cpu()) draft.other_forms = other_forms(module, signature, options);
+  GALLEY_TRY(auto reduced,
+             detail::reduced_forms(options.forms.reduced, module, signature, options.profiling));
+  if (device.is_cpu()) std::ranges::move(reduced, std::back_inserter(draft.other_forms));
   if (device.is_cpu() && draft.values.empty()) {
     GALLEY_TRY(auto packages, packages_beside(draft.input_names, options));
     std::ranges::move(packages, std::back_inserter(draft.other_forms));

@@ -64,3 +64,32 @@ class Counting(torch.nn.Module):
 
 def counting():
     return Counting(), {"x": torch.randn(4, 2)}
+
+
+class Types(torch.nn.Module):
+    """An input and an output of each element type; none of its answers depends on how it rounds."""
+
+    def __init__(self):
+        super().__init__()
+        generator = torch.Generator().manual_seed(5)
+        for name, dtype in FLOATING.items():
+            self.register_buffer(f"w_{name}", torch.randn(4, 3, generator=generator).to(dtype))
+
+    def forward(self, f32, f64, bf16, i64, i32, i16, i8, u8, boolean):
+        return {"f32": f32 @ self.w_f32, "f64": f64 @ self.w_f64, "bf16": bf16 @ self.w_bf16,
+                "i64": i64 * 3 - 1, "i32": i32 * 3 - 1, "i16": i16 * 3 - 1, "i8": i8 * 3 - 1,
+                "u8": u8 * 3, "boolean": torch.logical_not(boolean)}
+
+
+FLOATING = {"f32": torch.float32, "f64": torch.float64, "bf16": torch.bfloat16}
+INTEGERS = {"i64": torch.int64, "i32": torch.int32, "i16": torch.int16, "i8": torch.int8,
+            "u8": torch.uint8}
+
+
+def types():
+    generator = torch.Generator().manual_seed(6)
+    rows = {name: torch.randn(4, 4, generator=generator).to(dtype)
+            for name, dtype in FLOATING.items()}
+    rows |= {name: torch.randint(0, 40, (4, 4), generator=generator, dtype=dtype)
+             for name, dtype in INTEGERS.items()}
+    return Types(), rows | {"boolean": torch.rand(4, 4, generator=generator) > 0.5}

@@ -8,6 +8,7 @@
 #include <galley/core/time.hpp>
 #include <galley/core/tolerance.hpp>
 #include <galley/policy/cost_table.hpp>
+#include <galley/torch/reduced_forms.hpp>
 #include <galley/torch/threads.hpp>
 #include <galley/torch/weights.hpp>
 
@@ -88,7 +89,10 @@ struct FormOptions {
                                    ScriptForm::channels_last, ScriptForm::optimized_channels_last,
                                    ScriptForm::convolutions};
   /// AOTInductor packages of the same model, files or folders: each is a form "package FILE" too.
+  /// Where a package and the model both name their outputs, these are matched by name.
   std::vector<std::string> packages = {};
+  /// Lower precisions, with the error that is allowed them: none unless asked for.
+  ReducedForms reduced = {};
   /// By its name in `describe`: this form runs all batches, and nothing is timed.
   std::string pinned = {};
   std::vector<std::size_t> sizes = {1, 2, 4, 8, 16, 32, 64};

@@ -65,7 +65,7 @@ struct PackageOptions {
   /// servable.
   std::string unpack_in = {};
   /// Other packages of the same model, such as for fixed batch sizes, that are tried beside this
-  /// one; of its members, not `tried`.
+  /// one; of its members, neither `tried` nor `reduced`.
   FormOptions forms = {.tried = {}};
   SampleRows samples = {};
   std::vector<std::int64_t> sample_sizes = {};
