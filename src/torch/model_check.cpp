@@ -222,7 +222,9 @@ Result<CheckedModel> check_model(Call& call, const Call* as_loaded,
   GALLEY_TRY(check_training(trial, as_loaded, samples, together));
   GALLEY_TRY(const Tensors again, trial.run(samples));
   if (call.fingerprint() != before) {
-    return refused("changes its own state: an attribute is not what it was before a call");
+    return refused(
+        "changes its own state: an attribute is not what it was before a call; of a TorchScript "
+        "module, options.state keeps one for each sequence");
   }
   GALLEY_TRY(trial.same(again, together, "equal rows give different answers", "the second time",
                         "the first time"));
