@@ -6,6 +6,7 @@
 #include <galley/testing/manual_executor.hpp>
 
 #include "hidden_state.hpp"
+#include <support/allocations.hpp>
 #include <support/batching.hpp>
 
 #include <atomic>
@@ -237,4 +238,52 @@ TEST_CASE("several threads step sequences of their own, and one they share", "[t
   for (std::thread& thread : threads) thread.join();
   CHECK(wrong == 0);
   CHECK(*step(counting, 9, all(0)) == all(80 * 81));  // each of 80 rows counted once
+}
+
+TEST_CASE("a sequence takes memory for its state and little else, and gives it back",
+          "[torch][state]") {
+  const Stateful model = served(in_submodule(), options({.max_sequences = 1000}));
+  const auto start_and_end = [&model](Key key) {
+    StartSequence start{key};
+    EndSequence end{key};
+    return model.control("", start).has_value() && model.control("", end).has_value();
+  };
+  const auto live = [] { return support::allocations() - support::releases(); };
+  const auto begin = [&model](Key key) {
+    StartSequence start{key};
+    return model.control("", start).has_value();
+  };
+  bool good = start_and_end(1) && step(model, 1, row_of(1)).has_value();
+  const std::size_t before = live();
+  for (Key key = 10; key < 100010; ++key) good = good && start_and_end(key);
+  CHECK(good);
+  CHECK(live() <= before + 2);
+
+  constexpr std::size_t sequences = 500;
+  const std::size_t bytes = support::allocated_bytes();
+  for (Key key = 10; key < 10 + sequences; ++key) good = good && begin(key);
+  CHECK((support::allocated_bytes() - bytes) / sequences < 2048);
+  for (Key key = 10; key < 10 + sequences; ++key) {
+    good = good && step(model, key, row_of(1)).has_value();
+  }
+  CHECK(good);
+  const std::size_t blocks = (live() - before) / sequences;
+  CHECK(blocks > 3);
+  CHECK(blocks < 20);
+}
+
+TEST_CASE("a state that is a small part of a row does not keep the row", "[torch][state]") {
+  const std::int64_t length = 1000;
+  const Module made = module(
+      "def forward(self, x: Tensor) -> Tensor:\n"
+      "    first = torch.as_strided(self.tail, [1, 1], [1, 1], 0)\n"  // of all that is kept
+      "    self.tail = x[:, -2:]\n"
+      "    return first\n",
+      {{"tail", at::zeros({1, 2})}});
+  ScriptOptions how = options();
+  how.inputs = {{"x", f32, {length}}};
+  const Stateful model = served(made, how);
+  const at::Tensor row = at::arange(length, at::kFloat).unsqueeze(0);
+  CHECK(*step(model, 1, models::rows(row)[0]) == models::row({0}));
+  CHECK(*step(model, 1, models::rows(row)[0]) == models::row({998}));
 }
