@@ -204,7 +204,11 @@ Result<FoundState> find_state(const Module& module, const ScriptCall::Signature&
   const auto as_saved = fingerprints(trial);
   GALLEY_TRY(reset(trial, state.reset));
   add_changed(found.paths, trial, as_saved);
-  found.initial = trial.deepcopy();
+  found.initial = module;  // but for what the reset method left
+  if (!found.paths.empty()) {
+    GALLEY_TRY(const ScriptState left, ScriptState::of(module, found.paths, trial));
+    found.initial = left.fresh().self().toModule();
+  }
   const auto before = fingerprints(trial);
   GALLEY_TRY(auto call, ScriptCall::make(
                             trial, signature,

@@ -35,8 +35,9 @@ void set_fact(std::vector<std::pair<std::string, std::string>>& facts, const std
 Result<std::shared_ptr<const StatefulModel>> StatefulModel::make(StatefulDraft draft) {
   const c10::InferenceMode inference;
   GALLEY_TRY(check_sequences(draft.state, "options.state."));
-  if (!draft.draft.form_options.pinned.empty()) {
-    return refused("options.forms.pinned: a module with a state has no other forms");
+  const FormOptions& forms = draft.draft.form_options;
+  if (!forms.pinned.empty() || !forms.packages.empty()) {
+    return refused("options.forms: a module with a state has no other forms, and no packages");
   }
   try {
     auto model = std::make_shared<StatefulModel>();

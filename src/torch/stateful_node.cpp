@@ -89,7 +89,7 @@ class StatefulNode {
     model_->sequences().take(context.keys(), held);
     Casualties casualties;
     std::vector<Rows<Out>> answers;
-    answers.reserve(rows.size());  // nothing fails between a row's step and the batch's answer
+    answers.reserve(rows.size());
     RowContexts contexts(context);
     for (std::size_t i = 0; i < rows.size(); ++i) {
       const Status status = contexts.next().live();  // others may have been waited for
@@ -98,7 +98,7 @@ class StatefulNode {
       } else if (status != Status::ok) {
         casualties.append(i, Error(status));
       } else {
-        Result<Rows<Out>> answer = answer_to(rows, i, held.state(i), context.workspace());
+        Result<Rows<Out>> answer = answer_to(rows, i, held.state(i));
         if (answer.has_value()) {
           answers.push_back(*std::move(answer));
         } else {
@@ -113,11 +113,11 @@ class StatefulNode {
                          std::move(casualties));
   }
 
-  Result<Rows<Out>> answer_to(const Batch<In>& rows, std::size_t row, StatefulCall::State& state,
-                              Workspace* workspace) const {
+  Result<Rows<Out>> answer_to(const Batch<In>& rows, std::size_t row,
+                              StatefulCall::State& state) const {
     try {
       std::vector<Tensor> kept;
-      const Tensors inputs = inputs_of(rows[row], kept, workspace);
+      const Tensors inputs = inputs_of(rows[row], kept);
       Rows<Out> answer;
       model_->call().step(state, {inputs.data(), inputs.size()},
                           [&](Tensors& outputs) { answer = answer_of(outputs); });
@@ -128,7 +128,7 @@ class StatefulNode {
   }
 
   /// A row's inputs as batches of one, borrowed from `kept`.
-  Tensors inputs_of(In row, std::vector<Tensor>& kept, Workspace*) const {
+  Tensors inputs_of(In row, std::vector<Tensor>& kept) const {
     Tensors inputs;
     if constexpr (std::same_as<In, Tensor>) {
       kept.push_back(std::move(row));

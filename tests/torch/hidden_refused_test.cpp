@@ -64,7 +64,10 @@ TEST_CASE("what is said of a state that does not fit the module is refused", "[t
           Status::invalid_argument);
   ScriptOptions pinned = options();
   pinned.forms.pinned = "frozen";
-  refused(by_assignment(), pinned, "options.forms.pinned");
+  refused(by_assignment(), pinned, "options.forms: a module with a state has no other forms");
+  ScriptOptions packaged = options();
+  packaged.forms.packages = {"model.pt2"};
+  refused(by_assignment(), packaged, "and no packages");
   Module made = by_assignment();
   made.define("def set(self, value: float) -> None:\n    self.h = self.h * 0.0 + value\n");
   refused(made, options({.reset = "set"}), "set() does not run without arguments");
