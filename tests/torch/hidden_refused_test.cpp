@@ -41,6 +41,10 @@ TEST_CASE("a module that changes itself, and was not said to, is refused with ad
   for (const Freeze freeze : {Freeze::yes, Freeze::no}) {
     plain.freeze = freeze;
     refused(by_assignment(), plain, "forward assigns to its attribute \"h\"; options.state keeps");
+    refused(module("def forward(self, x: Tensor) -> Tensor:\n"
+                   "    return self.h.add_(1.0).add_(x)\n",
+                   {{"h", at::zeros({1, width})}}),  // of one row
+            plain, "options.state keeps one for each sequence; failed on sample rows");
     refused(in_submodule(), plain, "assigns to its attribute \"middle.cell.h\"");
     refused(module("def forward(self, x: Tensor) -> Tensor:\n"
                    "    self.n.add_(1)\n"
