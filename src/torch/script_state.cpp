@@ -74,12 +74,21 @@ std::optional<ScriptAttribute> find_attribute(const torch::jit::Module& module,
   }
 }
 
-/// Copies values with all that is in them; a tensor that is met twice is one tensor in the copies
-/// too.
+const c10::StorageImpl* storage_of(const at::Tensor& tensor) {
+  return tensor.unsafeGetTensorImpl()->unsafe_storage().unsafeGetStorageImpl();
+}
+
+/// Copies values with all that is in them. A tensor that is met twice is one tensor in the copies
+/// too, and those that lie in one memory do so there.
 class Copier {
  public:
+  /// All that will be copied.
+  explicit Copier(const ScriptState::Values& values) {
+    for (const c10::IValue& value : values) note(value);
+  }
+
   c10::IValue operator()(const c10::IValue& value) {
-    if (value.isTensor()) return tensor(value);
+    if (value.isTensor()) return tensor(value.toTensor());
     if (value.isList()) {
       c10::impl::GenericList list = value.toList().copy();
       for (std::size_t i = 0; i < list.size(); ++i) list.set(i, (*this)(list.get(i)));
@@ -97,16 +106,67 @@ class Copier {
   std::size_t bytes() const noexcept { return bytes_; }
 
  private:
-  c10::IValue tensor(const c10::IValue& value) {
-    const at::Tensor& original = value.toTensor();
-    if (!original.defined()) return value;
-    for (const auto& [known, copy] : made_) {
-      if (known == original.unsafeGetTensorImpl()) return copy;
+  struct Copy {
+    at::Tensor original;
+    at::Tensor copy = {};  // undefined: not yet made
+  };
+
+  void note(const c10::IValue& value) {
+    if (value.isTensor()) {
+      const at::Tensor& tensor = value.toTensor();
+      if (tensor.defined() && find(tensor) == nullptr) copies_.push_back({tensor});
+    } else if (value.isList()) {
+      for (const c10::IValue& element : value.toListRef()) note(element);
+    } else if (value.isTuple()) {
+      for (const c10::IValue& element : value.toTupleRef().elements()) note(element);
+    } else if (value.isGenericDict()) {
+      for (const auto& entry : value.toGenericDict()) note(entry.value());
     }
-    at::Tensor copy = original.detach().clone();
-    if (copy.layout() == at::kStrided) bytes_ += copy.nbytes();
-    made_.emplace_back(original.unsafeGetTensorImpl(), copy);
-    return copy;
+  }
+
+  Copy* find(const at::Tensor& tensor) {
+    Copy* const found = std::ranges::find_if(
+        copies_, [&](const Copy& one) { return one.original.is_same(tensor); });
+    return found == copies_.end() ? nullptr : found;
+  }
+
+  /// Another in the same memory, if there is one.
+  const Copy* neighbour(const Copy& of) const {
+    const auto is_strided = [](const at::Tensor& t) { return t.layout() == at::kStrided; };
+    if (!is_strided(of.original)) return nullptr;
+    const Copy* const found = std::ranges::find_if(copies_, [&](const Copy& one) {
+      return &one != &of && is_strided(one.original) &&
+             storage_of(one.original) == storage_of(of.original);
+    });
+    return found == copies_.end() ? nullptr : found;
+  }
+
+  c10::IValue tensor(const at::Tensor& original) {
+    if (!original.defined()) return original;
+    Copy& made = *find(original);
+    if (made.copy.defined()) return made.copy;
+    if (neighbour(made) == nullptr) {
+      made.copy = original.detach().clone();
+      if (made.copy.layout() == at::kStrided) bytes_ += made.copy.nbytes();
+    } else {
+      made.copy = at::empty({0}, original.options());
+      made.copy.set_(memory_of(original), original.storage_offset(), original.sizes(),
+                     original.strides());
+    }
+    return made.copy;
+  }
+
+  /// A copy of all the memory that a tensor lies in: one for all that do.
+  c10::Storage memory_of(const at::Tensor& tensor) {
+    for (const auto& [original, copy] : memories_) {
+      if (original == storage_of(tensor)) return copy.storage();
+    }
+    const c10::Storage& all = tensor.unsafeGetTensorImpl()->unsafe_storage();
+    at::Tensor bytes = at::empty({0}, tensor.options().dtype(at::kByte));
+    bytes.set_(all, 0, {static_cast<std::int64_t>(all.nbytes())}, {1});
+    memories_.emplace_back(storage_of(tensor), bytes.clone());
+    bytes_ += all.nbytes();
+    return memories_.back().second.storage();
   }
 
   c10::IValue tuple(const c10::IValue& value) {
@@ -117,7 +177,8 @@ class Copier {
     return c10::ivalue::Tuple::createNamed(std::move(elements), value.toTupleRef().type());
   }
 
-  c10::SmallVector<std::pair<const c10::TensorImpl*, at::Tensor>, 8> made_;
+  c10::SmallVector<Copy, 4> copies_;
+  std::vector<std::pair<const c10::StorageImpl*, at::Tensor>> memories_;
   std::size_t bytes_ = 0;
 };
 
@@ -128,6 +189,13 @@ std::vector<ScriptAttribute> attributes_of(const torch::jit::Module& module) {
   std::unordered_set<const void*> seen;
   add_attributes(module._ivalue(), "", seen, all);
   return all;
+}
+
+torch::jit::Module copy_of(const torch::jit::Module& module) {
+  std::vector<std::string> paths;
+  for (const ScriptAttribute& attribute : attributes_of(module)) paths.push_back(attribute.path);
+  const Result<ScriptState> all = ScriptState::of(module, paths, module);
+  return all.has_value() && !paths.empty() ? all->fresh().self().toModule() : module.deepcopy();
 }
 
 bool has_attribute(const torch::jit::Module& module, const std::string& path) {
@@ -204,7 +272,6 @@ Result<ScriptState> ScriptState::of(const torch::jit::Module& shared,
   ScriptState made;
   std::vector<ScriptAttribute> attributes;
   std::unordered_map<const void*, std::vector<std::size_t>> slots;
-  Copier copy;
   for (const std::string& path : paths) {
     auto attribute = find_attribute(shared, path);
     const auto first = find_attribute(initial, path);
@@ -214,10 +281,12 @@ Result<ScriptState> ScriptState::of(const torch::jit::Module& shared,
     std::vector<std::size_t>& of_owner = slots[attribute->owner.get()];
     if (std::ranges::find(of_owner, attribute->slot) != of_owner.end()) continue;  // another name
     made.paths_.push_back(path);
-    made.initial_.push_back(copy(first->value()));
+    made.initial_.push_back(first->value());
     of_owner.push_back(attribute->slot);
     attributes.push_back(*std::move(attribute));
   }
+  Copier copy(made.initial_);
+  for (c10::IValue& value : made.initial_) value = copy(value);
   made.bytes_ = copy.bytes();
   Finder finder(made, slots);
   finder.find(shared._ivalue());
@@ -236,7 +305,7 @@ ScriptState::State ScriptState::fresh() const {
   for (const Link& link : links_) {
     state.objects_[link.place.object]->setSlot(link.place.slot, state.objects_[link.object]);
   }
-  Copier copy;
+  Copier copy(initial_);
   for (std::size_t i = 0; i < places_.size(); ++i) {
     state.objects_[places_[i].object]->setSlot(places_[i].slot, copy(initial_[i]));
   }
@@ -246,10 +315,11 @@ ScriptState::State ScriptState::fresh() const {
 ScriptState::Values ScriptState::save(const State& state) const {
   Values values;
   values.reserve(places_.size());
-  Copier copy;
   for (const Place& place : places_) {
-    values.push_back(copy(state.objects_[place.object]->getSlot(place.slot)));
+    values.push_back(state.objects_[place.object]->getSlot(place.slot));
   }
+  Copier copy(values);
+  for (c10::IValue& value : values) value = copy(value);
   return values;
 }
 

@@ -30,6 +30,10 @@ struct ScriptAttribute {
 /// themselves.
 std::vector<ScriptAttribute> attributes_of(const torch::jit::Module& module);
 
+/// A copy that shares nothing with `module`, and whose tensors lie in one memory where those of
+/// `module` do, which `deepcopy` forgets. Throws.
+torch::jit::Module copy_of(const torch::jit::Module& module);
+
 bool has_attribute(const torch::jit::Module& module, const std::string& path);
 
 /// An attribute that a graph assigns to.

@@ -200,7 +200,7 @@ Result<FoundState> find_state(const Module& module, const ScriptCall::Signature&
                               const FunctionOptions& options) {
   FoundState found;
   GALLEY_TRY(found.paths, stated_attributes(module, signature.method, state));
-  const Module trial = module.deepcopy();
+  const Module trial = copy_of(module);
   const auto as_saved = fingerprints(trial);
   GALLEY_TRY(reset(trial, state.reset));
   add_changed(found.paths, trial, as_saved);
@@ -216,7 +216,7 @@ Result<FoundState> find_state(const Module& module, const ScriptCall::Signature&
   std::vector<Tensors> first;
   try {
     const Tensors row = row_at(samples, 0);
-    call->bind_outputs_of(trial.deepcopy()._ivalue(), {row.data(), row.size()}, options.outputs);
+    call->bind_outputs_of(copy_of(trial)._ivalue(), {row.data(), row.size()}, options.outputs);
     first = answers_to(*call, samples);
   } catch (...) {
     Error error = caught(Status::failed_precondition);

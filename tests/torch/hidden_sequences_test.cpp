@@ -127,6 +127,28 @@ TEST_CASE("a row that fails leaves its sequence as it was", "[torch][state]") {
   }
 }
 
+TEST_CASE("a row that comes to be late while others of its batch are computed is not computed",
+          "[torch][state]") {
+  const Stateful model = served(fragile(), options());
+  // Each time it is looked at, a nanosecond has passed.
+  const auto looked = std::make_shared<std::int64_t>(0);
+  const galley::Clock clock(
+      [](const void* state) {
+        auto& now = *static_cast<std::int64_t*>(const_cast<void*>(state));
+        return galley::TimePoint(std::chrono::nanoseconds(++now));
+      },
+      looked);
+  const galley::Context context{.deadline = {galley::TimePoint(4ns), clock}};
+  const Rows<Tensor> rows{all(1), all(1), all(1), all(1)};
+  const std::array<Key, 4> keys{1, 1, 1, 1};
+  const auto outcomes = model.serve_rows(rows, context, {.keys = keys});
+  CHECK(outcomes[0].has_value());
+  CHECK(outcomes[3].status() == Status::deadline_exceeded);
+  const std::size_t computed = outcomes.survivors().size();
+  const auto next = static_cast<float>(computed + 1);
+  CHECK(*step(model, 1, all(1)) == all(next * next));
+}
+
 TEST_CASE("an answer that is no row fails, and leaves its sequence as it was", "[torch][state]") {
   const Module made = module(
       "def forward(self, x: Tensor) -> Tensor:\n"

@@ -10,6 +10,7 @@
 #include <cstdint>
 #include <map>
 #include <optional>
+#include <sstream>
 #include <string>
 #include <utility>
 #include <vector>
@@ -131,6 +132,20 @@ inline Module of_many_kinds() {
        {"pair", pair, c10::ivalue::Tuple::create(at::zeros({1, width}), std::int64_t{0})}});
 }
 
+/// What is in a list, and the memory that two tensors share, change in place.
+inline Module in_place_elsewhere() {
+  const at::Tensor both = at::zeros({2, width});
+  c10::List<at::Tensor> sums;
+  sums.push_back(at::zeros({1, width}));
+  return module(
+      "def forward(self, x: Tensor) -> Tensor:\n"
+      "    self.sums[0].add_(x)\n"
+      "    self.both.mul_(0.5).add_(x)\n"
+      "    return self.sums[0] * 2.0 + self.second\n",
+      {{"both", both}, {"second", both.narrow(0, 1, 1)}},
+      {{"sums", c10::ListType::ofTensors(), sums}});
+}
+
 /// A detector of voices as such are: it keeps the end of the chunk before and a state of its own,
 /// and begins anew where the rate changes.
 inline Module detector() {
@@ -191,19 +206,25 @@ inline Tensor row_of(std::int64_t number) {
 /// What the modules themselves answer, one for each sequence.
 class Bare {
  public:
-  explicit Bare(Module made) : made_(std::move(made)) {}
+  explicit Bare(const Module& made) {
+    std::ostringstream out;
+    made.save(out);
+    file_ = out.str();
+  }
 
-  Module& of(Key key) { return sequences_.try_emplace(key, made_.deepcopy()).first->second; }
   Tensor operator()(Key key, const Tensor& row, std::optional<std::int64_t> rate = {}) {
     const c10::InferenceMode inference;
+    if (!sequences_.contains(key)) {
+      std::istringstream in(file_);
+      sequences_.emplace(key, torch::jit::load(in));
+    }
     std::vector<c10::IValue> inputs{models::torch_of(row).unsqueeze(0).clone()};
     if (rate.has_value()) inputs.emplace_back(*rate);
-    return models::rows(of(key).forward(inputs).toTensor().clone())[0];
+    return models::rows(sequences_.at(key).forward(inputs).toTensor().clone())[0];
   }
-  void forget(Key key) { sequences_.erase(key); }
 
  private:
-  Module made_;
+  std::string file_;
   std::map<Key, Module> sequences_;
 };
 

@@ -23,6 +23,7 @@ const std::vector<Kind>& kinds() {
       {"in a submodule", in_submodule, "middle.cell.h"},
       {"from None", from_none, "h"},
       {"of many kinds", of_many_kinds, "count, pair, past, sums"},
+      {"in place elsewhere", in_place_elsewhere, "both, second, sums"},
   };
   return all;
 }
