@@ -242,7 +242,8 @@ TEST_CASE("several threads step sequences of their own, and one they share", "[t
   Bare bare(in_place());
   std::vector<std::vector<Tensor>> wanted(2);
   for (Key key = 0; key < 2; ++key) {
-    for (std::int64_t i = 0; i < 40; ++i) wanted[key].push_back(bare(key, row_of(i + 50 * key)));
+    for (std::int64_t i = 0; i < 40; ++i)
+      wanted[key].push_back(bare(key, row_of(i + 50 * static_cast<std::int64_t>(key))));
   }
   std::atomic<int> wrong{0};
   std::vector<std::thread> threads;

@@ -10,6 +10,8 @@ using namespace hidden;
 
 namespace {
 
+using Keys = std::vector<Key>;
+
 struct Kind {
   const char* name;
   std::function<Module()> made;
@@ -81,7 +83,7 @@ TEST_CASE("a state goes on from what the module was saved with", "[torch][state]
   (void)models::bare(made, at::ones({1, width}));
   const Stateful model = served(made, options());
   Bare bare(made);
-  for (const Key key : {1, 2, 1}) CHECK(*step(model, key, row_of(3)) == bare(key, row_of(3)));
+  for (const Key key : Keys{1, 2, 1}) CHECK(*step(model, key, row_of(3)) == bare(key, row_of(3)));
 }
 
 TEST_CASE("a detector of voices is served with its rate bound", "[torch][state]") {
@@ -137,7 +139,7 @@ TEST_CASE("any method may be the one that changes the module", "[torch][state]")
     how.freeze = freeze;
     const auto model = served<Tensor, NamedTensors>(made, how);
     Bare bare(made);
-    for (const Key key : {1, 2, 1, 1}) {
+    for (const Key key : Keys{1, 2, 1, 1}) {
       const Result<NamedTensors> answer = step<NamedTensors>(model, key, row_of(5));
       const Tensor wanted = bare(key, row_of(5));
       CHECK(*answer->find("0") == wanted);
@@ -173,7 +175,7 @@ TEST_CASE("a state in an object that is no module is a sequence's own", "[torch]
   const Stateful model = served(made, options());
   CHECK(option(model, "state") == "counter.n");
   Bare bare(made);
-  for (const Key key : {1, 2, 1, 3, 2}) {
+  for (const Key key : Keys{1, 2, 1, 3, 2}) {
     CHECK(*step(model, key, row_of(key == 1 ? 3 : 4)) == bare(key, row_of(key == 1 ? 3 : 4)));
   }
 }
@@ -198,7 +200,7 @@ TEST_CASE("what changes only in a branch that no sample takes is found, or can b
     const Stateful model = served(made, how);
     CHECK(sorted(option(model, "state")) == "count, loud");
     Bare bare(made);
-    for (const Key key : {1, 2, 1}) {
+    for (const Key key : Keys{1, 2, 1}) {
       const Tensor row = key == 1 ? call : row_of(1);
       CHECK(*step(model, key, row) == bare(key, row));
     }
