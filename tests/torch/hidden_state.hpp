@@ -127,7 +127,7 @@ inline Module of_many_kinds() {
       "    return torch.cat(self.past).sum(0, keepdim=True) + both\n",
       {},
       {{"past", c10::ListType::ofTensors(), c10::List<at::Tensor>()},
-       {"sums", c10::DictType::create(c10::StringType::get(), c10::TensorType::get()), sums},
+       {"sums", c10::IValue(sums).type(), sums},
        {"count", c10::IntType::get(), std::int64_t{0}},
        {"pair", pair, c10::ivalue::Tuple::create(at::zeros({1, width}), std::int64_t{0})}});
 }
