@@ -28,7 +28,7 @@ Result<std::shared_ptr<const Model>> Model::make(ModelDraft draft) {
     if (std::ranges::find(model->warm_batches_, std::size_t{0}) != model->warm_batches_.end()) {
       return refused("options.warm_batches: expected sizes of at least 1, got 0");
     }
-    GALLEY_TRY(model->set_inputs(draft));
+    GALLEY_TRY(model->signature_.inputs, row_inputs(draft));
     GALLEY_TRY(model->check(draft));
     if (model->writes_inputs_) draft.other_forms.clear();  // what they do to them is not compared
     model->forms_ =
@@ -40,9 +40,8 @@ Result<std::shared_ptr<const Model>> Model::make(ModelDraft draft) {
   }
 }
 
-Result<void> Model::set_inputs(ModelDraft& draft) {
-  std::vector<TensorSpec>& inputs = signature_.inputs;
-  inputs = std::move(draft.options.inputs);
+Result<std::vector<TensorSpec>> row_inputs(ModelDraft& draft) {
+  std::vector<TensorSpec> inputs = std::move(draft.options.inputs);
   if (inputs.empty()) {
     GALLEY_TRY(inputs, inputs_of(draft.input_names, draft.options.samples));
   }
@@ -63,21 +62,29 @@ Result<void> Model::set_inputs(ModelDraft& draft) {
                            to_string(spec.shape)}));
     }
     if (!spec.device.has_value()) spec.device = device;
-    has_free_extents_ = has_free_extents_ || !spec.shape.is_fixed();
   }
-  return {};
+  return inputs;
+}
+
+Result<Columns> sample_rows(const ModelDraft& draft, std::span<const TensorSpec> inputs) {
+  Columns rows;
+  if (draft.options.samples.empty()) {
+    rows = made_samples(inputs, draft.options, 1, draft.device);
+  } else {
+    GALLEY_TRY(rows, given_samples(inputs, draft.options.samples, draft.device));
+  }
+  for (const std::size_t value : draft.values) {  // that of the first row, for all
+    rows[value] = rows[value].narrow(0, 0, 1).repeat_interleave(rows[value].size(0), 0);
+  }
+  return rows;
 }
 
 Result<void> Model::check(ModelDraft& draft) {
   const std::vector<TensorSpec>& inputs = signature_.inputs;
-  if (draft.options.samples.empty()) {
-    samples_ = made_samples(inputs, draft.options, 1, draft.device);
-  } else {
-    GALLEY_TRY(samples_, given_samples(inputs, draft.options.samples, draft.device));
-  }
+  GALLEY_TRY(samples_, sample_rows(draft, inputs));
   values_ = draft.values;
-  for (const std::size_t value : values_) {  // that of the first row, for all
-    samples_[value] = samples_[value].narrow(0, 0, 1).repeat_interleave(samples_[value].size(0), 0);
+  for (const TensorSpec& spec : inputs) {
+    has_free_extents_ = has_free_extents_ || !spec.shape.is_fixed();
   }
   GALLEY_TRY(CheckedModel checked, check_model(*draft.call, draft.as_loaded.get(), inputs, samples_,
                                                draft.options, draft.device));

@@ -15,7 +15,9 @@
 #include <atomic>
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -40,6 +42,15 @@ struct ModelDraft {
   /// What `describe` says beside the signature.
   std::vector<std::pair<std::string, std::string>> facts;
 };
+
+/// What a row of the model is: as declared, else as its samples are; where a device is not told,
+/// the model's.
+///
+/// Errors  failed_precondition: another number than the model takes, or not known
+Result<std::vector<TensorSpec>> row_inputs(ModelDraft& draft);
+
+/// The rows that the model is checked and warmed with. Throws.
+Result<Columns> sample_rows(const ModelDraft& draft, std::span<const TensorSpec> inputs);
 
 /// A model that keeps its rows apart. Immutable but for what it counts.
 class Model {
@@ -77,7 +88,6 @@ class Model {
   Result<void> control(ControlRequest& request) const;
 
  private:
-  Result<void> set_inputs(ModelDraft& draft);
   Result<void> check(ModelDraft& draft);
   Result<void> measure() const;
   Result<void> warm() const;
@@ -95,6 +105,9 @@ class Model {
   std::vector<std::pair<std::string, std::string>> facts_;
   mutable std::atomic<std::uint64_t> unprepared_calls_{0};
 };
+
+/// Errors  failed_precondition: `specs` are several, where rows are Tensor; `what` is "takes "
+Result<void> only_one(std::string_view what, std::span<const TensorSpec> specs);
 
 /// The model as a servable of these row types.
 ///

@@ -209,6 +209,14 @@ Result<std::vector<TensorSpec>> outputs_of(const Trial& trial, const Tensors& an
   return outputs;
 }
 
+/// `and_more` is what else is known.
+Error changes_itself(std::string_view and_more) {
+  return refused(
+      text({"changes its own state: an attribute is not what it was before a call; of a "
+            "TorchScript module, options.state keeps one for each sequence",
+            and_more.empty() ? "" : "; ", and_more}));
+}
+
 }  // namespace
 
 Result<CheckedModel> check_model(Call& call, const Call* as_loaded,
@@ -216,13 +224,17 @@ Result<CheckedModel> check_model(Call& call, const Call* as_loaded,
                                  const FunctionOptions& options, at::Device device) {
   Trial trial(call, inputs, options);
   const std::uint64_t before = call.fingerprint();
-  GALLEY_TRY(trial.bind(samples));
+  if (const Result<void> bound = trial.bind(samples); !bound.has_value()) {
+    // As it does where its state is that of one row.
+    if (call.fingerprint() != before) return changes_itself(bound.error().detail);
+    return bound.error();
+  }
   if (trial.names().empty()) return refused("gives no tensor");
   GALLEY_TRY(const Tensors together, trial.run(samples));
   GALLEY_TRY(check_training(trial, as_loaded, samples, together));
   GALLEY_TRY(const Tensors again, trial.run(samples));
   if (call.fingerprint() != before) {
-    return refused("changes its own state: an attribute is not what it was before a call");
+    return changes_itself("");
   }
   GALLEY_TRY(trial.same(again, together, "equal rows give different answers", "the second time",
                         "the first time"));

@@ -292,14 +292,14 @@ class ModelNode {
   std::shared_ptr<const Model> model_;
 };
 
+}  // namespace
+
 Result<void> only_one(std::string_view what, std::span<const TensorSpec> specs) {
   if (specs.size() == 1) return {};
   return Error(Status::failed_precondition,
                text({what, std::to_string(specs.size()), " tensors (", names_of(specs),
                      "): expected one, where rows are Tensor; NamedTensors rows hold several"}));
 }
-
-}  // namespace
 
 template <class In, class Out>
 Result<Servable<In, Out>> serve_model(std::string name, std::shared_ptr<const Model> model) {

@@ -5,6 +5,7 @@
 #include <src/torch/pool_before_relu.hpp>
 #include <src/torch/reduce.hpp>
 #include <src/torch/script_call.hpp>
+#include <src/torch/script_state.hpp>
 
 #include <algorithm>
 #include <bit>
@@ -29,27 +30,6 @@ std::uint64_t mix_bits(std::uint64_t fingerprint, std::uint64_t bits) {
 std::uint64_t mix_text(std::uint64_t fingerprint, std::string_view text) {
   for (const char c : text) fingerprint = mix_bits(fingerprint, static_cast<unsigned char>(c));
   return mix_bits(fingerprint, text.size());
-}
-
-std::uint64_t mix_value(std::uint64_t fingerprint, const c10::IValue& value) {
-  if (value.isTensor()) return mix(fingerprint, value.toTensor());
-  if (value.isInt()) return mix_bits(fingerprint, static_cast<std::uint64_t>(value.toInt()));
-  if (value.isDouble()) {
-    return mix_bits(fingerprint, std::bit_cast<std::uint64_t>(value.toDouble()));
-  }
-  if (value.isBool()) return mix_bits(fingerprint, value.toBool() ? 2U : 1U);
-  if (value.isString()) return mix_text(fingerprint, value.toStringRef());
-  if (value.isTuple()) {
-    for (const c10::IValue& e : value.toTuple()->elements())
-      fingerprint = mix_value(fingerprint, e);
-  } else if (value.isList()) {
-    for (const c10::IValue& e : value.toListRef()) fingerprint = mix_value(fingerprint, e);
-  } else if (value.isGenericDict()) {
-    for (const auto& entry : value.toGenericDict()) {
-      fingerprint = mix_value(mix_value(fingerprint, entry.key()), entry.value());
-    }
-  }
-  return fingerprint;
 }
 
 std::uint64_t mix_attributes(std::uint64_t fingerprint, const Module& module) {
@@ -81,17 +61,6 @@ class BorrowedStack {
 
   Stack& spare_;
 };
-
-// The attribute that the graph assigns to, or null.
-const std::string* assigned_attribute(const torch::jit::Block& block) {
-  for (const torch::jit::Node* node : block.nodes()) {
-    if (node->kind() == c10::prim::SetAttr) return &node->s(c10::attr::name);
-    for (const torch::jit::Block* inner : node->blocks()) {
-      if (const std::string* name = assigned_attribute(*inner)) return name;
-    }
-  }
-  return nullptr;
-}
 
 at::Tensor laid_out(const at::Tensor& input) {
   return input.dim() == 4 ? input.contiguous(at::MemoryFormat::ChannelsLast) : input;
@@ -134,16 +103,79 @@ Result<void> lay_out_convolutions(std::shared_ptr<torch::jit::Graph> graph) {
   return {};
 }
 
-// The module with what the method needs as constants of its graph.
-Module frozen(const Module& module, const std::string& method) {
-  if (method == "forward") return torch::jit::freeze(module);
-  Module changed = torch::jit::freeze_module(module, {method});
+// The module with what the method needs as constants of its graph, but for attributes to be kept.
+Module frozen(const Module& module, const std::string& method,
+              const std::optional<std::vector<std::string>>& state) {
+  std::vector<std::string> kept = state.value_or(std::vector<std::string>());
+  if (method == "forward") return torch::jit::freeze(module, std::move(kept));
+  kept.push_back(method);
+  Module changed = torch::jit::freeze_module(module, std::move(kept));
   auto graph = changed.get_method(method).graph();
   torch::jit::OptimizeFrozenGraph(graph);
   return changed;
 }
 
+/// Errors  failed_precondition: the graph assigns to an attribute that is not the state's
+Result<void> check_assignments(const torch::jit::Graph& graph, const std::string& method,
+                               const std::optional<std::vector<std::string>>& state) {
+  for (const Assignment& assigned : assignments_in(graph)) {
+    if (state.has_value() && (!assigned.is_own || is_among(assigned.path, *state))) continue;
+    return refused(text({"changes its own state: ", method, " assigns to its attribute \"",
+                         assigned.path, "\"; options.state keeps one for each sequence"}));
+  }
+  return {};
+}
+
+// The module in a form; `doing` says what it is about to do to it.
+Result<Module> in_form(const Module& module, const std::string& name, const ScriptCall::Form& form,
+                       std::string& doing) {
+  Module changed = module;
+  if (form.layout == ScriptCall::Layout::channels_last) {
+    doing = "laying out its images";
+    GALLEY_TRY(changed, with_channels_last(module));
+  }
+  if (form.freeze == Freeze::yes) {
+    doing = "freezing it";
+    changed = frozen(changed, name, form.state);
+  }
+  if (form.reduction.has_value()) {
+    doing = "reducing its precision";
+    GALLEY_TRY(reduce(changed, name, *form.reduction));
+  }
+  if (form.optimize == Optimize::for_inference) {
+    doing = "optimising it for inference";
+    changed = torch::jit::optimize_for_inference(
+        changed, name == "forward" ? std::vector<std::string>() : std::vector{name});
+  }
+  if (form.convolutions == ScriptCall::Convolutions::in_own_layout) {
+    doing = "changing its convolutions";
+    GALLEY_TRY(lay_out_convolutions(changed.get_method(name).graph()));
+  }
+  return changed;
+}
+
 }  // namespace
+
+std::uint64_t mix_value(std::uint64_t fingerprint, const c10::IValue& value) {
+  if (value.isTensor()) return mix(fingerprint, value.toTensor());
+  if (value.isInt()) return mix_bits(fingerprint, static_cast<std::uint64_t>(value.toInt()));
+  if (value.isDouble()) {
+    return mix_bits(fingerprint, std::bit_cast<std::uint64_t>(value.toDouble()));
+  }
+  if (value.isBool()) return mix_bits(fingerprint, value.toBool() ? 2U : 1U);
+  if (value.isString()) return mix_text(fingerprint, value.toStringRef());
+  if (value.isTuple()) {
+    for (const c10::IValue& e : value.toTuple()->elements())
+      fingerprint = mix_value(fingerprint, e);
+  } else if (value.isList()) {
+    for (const c10::IValue& e : value.toListRef()) fingerprint = mix_value(fingerprint, e);
+  } else if (value.isGenericDict()) {
+    for (const auto& entry : value.toGenericDict()) {
+      fingerprint = mix_value(mix_value(fingerprint, entry.key()), entry.value());
+    }
+  }
+  return fingerprint;
+}
 
 std::uint64_t mix(std::uint64_t fingerprint, const at::Tensor& tensor) {
   if (!tensor.defined() || tensor.layout() != at::kStrided || tensor.is_quantized()) {
@@ -190,28 +222,7 @@ Result<std::unique_ptr<ScriptCall>> ScriptCall::make(const Module& module,
   std::string doing = "finding its " + name;
   try {
     if (!module.find_method(name)) return refused(text({"the model has no method ", name}));
-    Module changed = module;
-    if (form.layout == Layout::channels_last) {
-      doing = "laying out its images";
-      GALLEY_TRY(changed, with_channels_last(module));
-    }
-    if (form.freeze == Freeze::yes) {
-      doing = "freezing it";
-      changed = frozen(changed, name);
-    }
-    if (form.reduction.has_value()) {
-      doing = "reducing its precision";
-      GALLEY_TRY(reduce(changed, name, *form.reduction));
-    }
-    if (form.optimize == Optimize::for_inference) {
-      doing = "optimising it for inference";
-      changed = torch::jit::optimize_for_inference(
-          changed, name == "forward" ? std::vector<std::string>() : std::vector{name});
-    }
-    if (form.convolutions == Convolutions::in_own_layout) {
-      doing = "changing its convolutions";
-      GALLEY_TRY(lay_out_convolutions(changed.get_method(name).graph()));
-    }
+    GALLEY_TRY(Module changed, in_form(module, name, form, doing));
     doing = "looking at its graph";
     std::unique_ptr<ScriptCall> call(new ScriptCall(module, std::move(changed)));
     call->layout_ = form.layout;
@@ -227,10 +238,7 @@ Result<std::unique_ptr<ScriptCall>> ScriptCall::make(const Module& module,
       }
       const auto inlined = graph->graph()->copy();
       torch::jit::Inline(*inlined);
-      if (const std::string* assigned = assigned_attribute(*inlined->block())) {
-        return refused(text(
-            {"changes its own state: ", name, " assigns to its attribute \"", *assigned, "\""}));
-      }
+      GALLEY_TRY(check_assignments(*inlined, name, form.state));
     }
     return call;
   } catch (...) {
@@ -248,10 +256,10 @@ inline void ScriptCall::run(Stack& stack) const {
   }
 }
 
-c10::IValue ScriptCall::run(std::span<const at::Tensor> inputs) const {
+c10::IValue ScriptCall::run(const c10::IValue& self, std::span<const at::Tensor> inputs) const {
   BorrowedStack borrowed;
   Stack& stack = borrowed.stack;
-  stack.push_back(self_);
+  stack.push_back(self);
   if (layout_ == Layout::contiguous) [[likely]] {
     arguments_.push(inputs, stack);
   } else {
@@ -284,15 +292,26 @@ c10::IValue ScriptCall::run(std::span<const at::Tensor> inputs) const {
 }
 
 void ScriptCall::operator()(std::span<const at::Tensor> inputs, Tensors& outputs) const {
-  outputs_.unpack(run(inputs), outputs);
+  outputs_.unpack(run(self_, inputs), outputs);
   if (layout_ == Layout::contiguous) [[likely]]
     return;
   for (at::Tensor& output : outputs) output = output.contiguous();
 }
 
+void ScriptCall::call_of(const c10::IValue& self, std::span<const at::Tensor> inputs,
+                         Tensors& outputs) const {
+  outputs_.unpack(run(self, inputs), outputs);
+}
+
 std::vector<std::string> ScriptCall::bind_outputs(std::span<const at::Tensor> inputs,
                                                   std::span<const TensorSpec> declared) {
-  outputs_ = ScriptOutputs::in(run(inputs), declared);
+  return bind_outputs_of(self_, inputs, declared);
+}
+
+std::vector<std::string> ScriptCall::bind_outputs_of(const c10::IValue& self,
+                                                     std::span<const at::Tensor> inputs,
+                                                     std::span<const TensorSpec> declared) {
+  outputs_ = ScriptOutputs::in(run(self, inputs), declared);
   return outputs_.names();
 }
 

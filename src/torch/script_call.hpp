@@ -38,6 +38,8 @@ class ScriptCall final : public Call {
     Convolutions convolutions = Convolutions::as_written;
     /// Of a frozen one.
     std::optional<Reduction> reduction = {};
+    /// Of a module that keeps a state: the attributes that may change, which freezing leaves.
+    std::optional<std::vector<std::string>> state = {};
   };
 
   /// Which method, and what it is given.
@@ -48,7 +50,7 @@ class ScriptCall final : public Call {
   };
 
   /// Errors  failed_precondition: no such method, an argument that nothing is given for, the form
-  ///         cannot be made, or the method assigns to an attribute
+  ///         cannot be made, or the method assigns to an attribute that is not `form.state`'s
   static Result<std::unique_ptr<ScriptCall>> make(const torch::jit::Module& module,
                                                   const Signature& signature, const Form& form);
 
@@ -58,12 +60,19 @@ class ScriptCall final : public Call {
                                         std::span<const TensorSpec> declared) override;
   std::uint64_t fingerprint() const override;
 
+  /// The same as the call and as `bind_outputs`, of another object than the form's module.
+  void call_of(const c10::IValue& self, std::span<const at::Tensor> inputs, Tensors& outputs) const;
+  std::vector<std::string> bind_outputs_of(const c10::IValue& self,
+                                           std::span<const at::Tensor> inputs,
+                                           std::span<const TensorSpec> declared);
+
   const ScriptArguments& arguments() const noexcept { return arguments_; }
+  const torch::jit::Module& form() const noexcept { return form_; }
 
  private:
   ScriptCall(torch::jit::Module source, torch::jit::Module form);
 
-  c10::IValue run(std::span<const at::Tensor> inputs) const;
+  c10::IValue run(const c10::IValue& self, std::span<const at::Tensor> inputs) const;
   void run(torch::jit::Stack& stack) const;
 
   torch::jit::Module source_;  // as loaded: freezing shares its tensors

@@ -9,6 +9,7 @@
 #include <src/torch/open_package.hpp>
 #include <src/torch/reduced_forms.hpp>
 #include <src/torch/script_call.hpp>
+#include <src/torch/stateful_model.hpp>
 #include <src/torch/weight_targets.hpp>
 
 #include <cstddef>
@@ -18,6 +19,7 @@
 #include <istream>
 #include <iterator>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <utility>
@@ -141,23 +143,52 @@ Result<std::vector<detail::FormMaker>> packages_beside(const std::vector<std::st
   return detail::package_forms(options.forms, std::move(inputs), options.device, options.tolerance);
 }
 
-Result<std::shared_ptr<const detail::Model>> make_model(Module module, at::Device device,
-                                                        ScriptOptions options) {
+/// Readies a module as it was loaded: weights, facts and eval(). The module as it was before that,
+/// where it changed anything.
+Result<std::optional<Module>> ready(Module& module, const ScriptOptions& options,
+                                    std::vector<std::pair<std::string, std::string>>& facts) {
+  try {
+    add_facts(facts, module, options);
+    GALLEY_TRY(replace_weights(module, options, facts));
+    std::optional<Module> as_loaded;
+    if (is_training(module)) {
+      as_loaded = module.deepcopy();
+      module.eval();
+    }
+    return as_loaded;
+  } catch (...) {
+    return detail::caught(Status::failed_precondition);
+  }
+}
+
+detail::ModelDraft draft_of(at::Device device) {
   detail::ModelDraft draft;
   draft.kind = "torch_script";
   draft.device = device;
+  return draft;
+}
+
+Result<std::shared_ptr<const detail::StatefulModel>> make_stateful(Module module, at::Device device,
+                                                                   ScriptOptions options) {
+  detail::ModelDraft draft = draft_of(device);
+  GALLEY_TRY(std::optional<Module> as_loaded, ready(module, options, draft.facts));
+  draft.form_options = options.forms;
+  detail::ScriptCall::Signature signature{options.method, options.inputs, options.arguments};
+  const detail::ScriptCall::Form form{options.freeze, options.optimize, options.profiling};
+  ModuleState state = *std::move(options.state);
+  draft.options = function_options(std::move(options));
+  return detail::StatefulModel::make({std::move(module), std::move(as_loaded), std::move(signature),
+                                      form, std::move(state), std::move(draft)});
+}
+
+Result<std::shared_ptr<const detail::Model>> make_model(Module module, at::Device device,
+                                                        ScriptOptions options) {
+  detail::ModelDraft draft = draft_of(device);
   const detail::ScriptCall::Form form{options.freeze, options.optimize, options.profiling};
   const detail::ScriptCall::Signature signature{options.method, options.inputs, options.arguments};
-  try {
-    add_facts(draft.facts, module, options);
-    GALLEY_TRY(replace_weights(module, options, draft.facts));
-    if (is_training(module)) {
-      GALLEY_TRY(draft.as_loaded,
-                 detail::ScriptCall::make(module.deepcopy(), signature, {Freeze::no}));
-      module.eval();
-    }
-  } catch (...) {
-    return detail::caught(Status::failed_precondition);
+  GALLEY_TRY(const std::optional<Module> as_loaded, ready(module, options, draft.facts));
+  if (as_loaded.has_value()) {
+    GALLEY_TRY(draft.as_loaded, detail::ScriptCall::make(*as_loaded, signature, {Freeze::no}));
   }
   GALLEY_TRY(std::unique_ptr<detail::ScriptCall> call,
              detail::ScriptCall::make(module, signature, form));
@@ -190,11 +221,16 @@ Result<Servable<In, Out>> script_servable(const std::string& where, std::string 
   if (!device.has_value()) return error_of(std::move(device).error());
   Result<Module> module = load(source, *device);
   if (!module.has_value()) return error_of(std::move(module).error());
-  auto model = make_model(*std::move(module), *device, std::move(options));
-  if (!model.has_value()) return error_of(std::move(model).error());
-  auto servable = detail::serve_model<In, Out>(std::move(name), *std::move(model));
-  if (!servable.has_value()) return error_of(std::move(servable).error());
-  return servable;
+  const auto served = [&](auto model) -> Result<Servable<In, Out>> {
+    if (!model.has_value()) return error_of(std::move(model).error());
+    auto servable = detail::serve_model<In, Out>(std::move(name), *std::move(model));
+    if (!servable.has_value()) return error_of(std::move(servable).error());
+    return servable;
+  };
+  if (options.state.has_value()) {
+    return served(make_stateful(*std::move(module), *device, std::move(options)));
+  }
+  return served(make_model(*std::move(module), *device, std::move(options)));
 }
 
 }  // namespace

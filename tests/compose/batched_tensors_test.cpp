@@ -433,3 +433,33 @@ TEST_CASE("rows of no names are batched, and of other names counted", "[batched]
   CHECK(ears[3].value(0) == 1);
   CHECK(ears[3].value(1) == 1);
 }
+
+TEST_CASE("a request whose rows all fail does not look at answers that another took", "[batched]") {
+  const ManualExecutor executor;
+  const auto fails = [](const Tensor& row) -> Result<Tensor> {
+    if (first_of(row) < 0) return galley::Error(Status::invalid_argument, "less than nothing");
+    return row;
+  };
+  const auto tensors = batched(executor, galley::map("tensors", fails), always_queued);
+  const auto named = batched(executor,
+                             galley::map("named",
+                                         [fails](const NamedTensors& row) -> Result<NamedTensors> {
+                                           GALLEY_TRY(const Tensor x, fails(*row.find("x")));
+                                           return NamedTensors{{"y", x}};
+                                         }),
+                             always_queued);
+  std::vector<TensorEar> ears(3);
+  std::vector<BatchEar<NamedTensors>> named_ears(3);
+  const std::vector<float> numbers{3, -1, -2};
+  for (std::size_t i = 0; i < numbers.size(); ++i) {
+    tensors.submit(filled({2}, numbers[i]), {}, ears[i].listen());
+    named.submit({{"x", filled({2}, numbers[i])}}, {}, named_ears[i].listen());
+  }
+  executor.run_ready();
+  CHECK(first_of(ears[0].value()) == 3);
+  CHECK(first_of(*named_ears[0].value().find("y")) == 3);
+  for (std::size_t i = 1; i < numbers.size(); ++i) {
+    CHECK(ears[i].status() == Status::invalid_argument);
+    CHECK(named_ears[i].status() == Status::invalid_argument);
+  }
+}

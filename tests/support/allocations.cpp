@@ -6,20 +6,34 @@
 
 namespace {
 constinit thread_local std::size_t count = 0;
+constinit thread_local std::size_t all_bytes = 0;
+constinit thread_local std::size_t released = 0;
 constinit thread_local std::size_t calls_to_refusal = 0;  // 0: none is refused
 constinit thread_local std::size_t least_refused = 0;
 
 void* take(std::size_t bytes, std::size_t alignment) noexcept {
   ++count;
+  all_bytes += bytes;
   if (calls_to_refusal != 0 && bytes >= least_refused && --calls_to_refusal == 0) return nullptr;
   const std::size_t size = bytes == 0 ? 1 : bytes;
   if (alignment <= alignof(std::max_align_t)) return std::malloc(size);
   return std::aligned_alloc(alignment, (size + alignment - 1) / alignment * alignment);
 }
+
+void give_back(void* at) noexcept {
+  if (at != nullptr) ++released;
+  std::free(at);
+}
 }  // namespace
 
 std::size_t support::allocations() noexcept {
   return count;
+}
+std::size_t support::allocated_bytes() noexcept {
+  return all_bytes;
+}
+std::size_t support::releases() noexcept {
+  return released;
 }
 
 support::NoMemoryOnce::NoMemoryOnce(std::size_t nth, std::size_t least) noexcept {
@@ -48,20 +62,20 @@ void* operator new(std::size_t bytes, std::align_val_t alignment, const std::not
   return take(bytes, static_cast<std::size_t>(alignment));
 }
 void operator delete(void* at) noexcept {
-  std::free(at);
+  give_back(at);
 }
 void operator delete(void* at, std::size_t) noexcept {
-  std::free(at);
+  give_back(at);
 }
 void operator delete(void* at, std::align_val_t) noexcept {
-  std::free(at);
+  give_back(at);
 }
 void operator delete(void* at, std::size_t, std::align_val_t) noexcept {
-  std::free(at);
+  give_back(at);
 }
 void operator delete(void* at, const std::nothrow_t&) noexcept {
-  std::free(at);
+  give_back(at);
 }
 void operator delete(void* at, std::align_val_t, const std::nothrow_t&) noexcept {
-  std::free(at);
+  give_back(at);
 }

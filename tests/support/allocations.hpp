@@ -9,6 +9,10 @@ namespace support {
 /// How often this thread has called `operator new` so far.
 std::size_t allocations() noexcept;
 
+/// The bytes that it asked for, and how often it has called `operator delete`.
+std::size_t allocated_bytes() noexcept;
+std::size_t releases() noexcept;
+
 /// How often this thread has called `operator new` since this was made.
 class AllocationCount {
  public:

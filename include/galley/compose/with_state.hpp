@@ -120,11 +120,8 @@ Servable<NamedTensors, NamedTensors> with_state(Servable<NamedTensors, NamedTens
   if (options.tensors.empty()) {
     return broken(Status::invalid_argument, "options.tensors: expected one at least, got none");
   }
-  if (options.max_sequences == 0) {
-    return broken(Status::invalid_argument, "options.max_sequences: expected at least 1, got 0");
-  }
-  if (options.expiry <= Duration::zero()) {
-    return broken(Status::invalid_argument, "options.expiry: expected more than no time");
+  if (const Result<void> fits = detail::check_sequences(options, "options."); !fits.has_value()) {
+    return broken(fits.status(), fits.error().detail);
   }
   if (!model.traits().inline_only) {
     return broken(Status::failed_precondition,

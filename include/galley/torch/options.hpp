@@ -9,6 +9,7 @@
 #include <galley/core/tolerance.hpp>
 #include <galley/policy/cost_table.hpp>
 #include <galley/torch/reduced_forms.hpp>
+#include <galley/torch/state.hpp>
 #include <galley/torch/threads.hpp>
 #include <galley/torch/weights.hpp>
 
@@ -147,6 +148,9 @@ struct ScriptOptions {
   std::vector<TensorSpec> inputs = {};
   std::vector<TensorSpec> outputs = {};
   std::vector<BoundArgument> arguments = {};
+  /// For a module that keeps a state within itself: each sequence of rows has its own. It runs as
+  /// one form; `forms` are not tried.
+  std::optional<ModuleState> state = {};
   Freeze freeze = Freeze::yes;
   Optimize optimize = Optimize::no;
   Profiling profiling = Profiling::off;

@@ -216,6 +216,7 @@ class Gathered<Tensor> {
 /// Survivors `first` to `first + count - 1`, moved out.
 template <class Out>
 Rows<Out> survivors_out(Rows<Out>& all, std::size_t first, std::size_t count) {
+  if (count == 0) return Rows<Out>();  // all may have been moved out before
   if (first == 0 && count == all.size()) return std::move(all);
   if constexpr (rows_are_references<Out>) {
     Rows<Out> part(count);

@@ -30,6 +30,19 @@ struct StatePart {
   std::size_t bytes = 0;
 };
 
+/// States that are bytes: copies of the first.
+struct ByteStates {
+  using State = std::unique_ptr<std::byte[]>;
+
+  State fresh() const {
+    State state = std::make_unique<std::byte[]>(initial.size());
+    std::copy(initial.begin(), initial.end(), state.get());
+    return state;
+  }
+
+  std::vector<std::byte> initial;
+};
+
 template <class Mode>
 class StateNode {
  public:
@@ -38,10 +51,10 @@ class StateNode {
   StateNode(Servable<NamedTensors, NamedTensors> child, std::vector<StatePart> parts,
             std::vector<std::byte> initial, const StateOptions& options)
       : child_(std::move(child)),
-        options_(options),
         parts_(std::move(parts)),
         bytes_(initial.size()),
-        sequences_(std::make_unique<Sequences>(std::move(initial), options)) {}
+        sequences_(
+            std::make_unique<Sequences<ByteStates>>(ByteStates{std::move(initial)}, options)) {}
 
   NodeTraits traits() const {
     NodeTraits traits = child_.traits();
@@ -61,19 +74,12 @@ class StateNode {
     }
     description.options.emplace_back("state", state);
     description.options.emplace_back("state_bytes", std::to_string(bytes_));
-    description.options.emplace_back(
-        "start", options_.start == SequenceStart::asked ? "asked" : "first_row");
-    description.options.emplace_back("max_sequences", std::to_string(options_.max_sequences));
-    description.options.emplace_back("expiry_ns", std::to_string(options_.expiry.count()));
+    sequences_->describe(description);
   }
 
   Result<void> control(ControlRequest& request) const {
-    if (auto* start = request.as<StartSequence>()) return sequences_->start(start->key);
-    if (auto* reset = request.as<ResetSequence>()) return sequences_->reset(reset->key);
-    if (auto* end = request.as<EndSequence>()) return sequences_->end(end->key);
-    if (auto* statistics = request.as<SequenceStatistics>()) {
-      *statistics = sequences_->statistics();
-      return {};
+    if (std::optional<Result<void>> answer = sequences_->control(request)) {
+      return *std::move(answer);
     }
     return Error(Status::unimplemented,
                  "a with_state does not know the request " + std::string(request.type_name()));
@@ -94,7 +100,7 @@ class StateNode {
   }
 
  private:
-  using Held = Sequences::Held;
+  using Held = Sequences<ByteStates>::Held;
 
   Outcomes<NamedTensors> serve_held(const Batch<NamedTensors>& batch, const BatchContext& context,
                                     std::span<const Key> keys) const {
@@ -102,7 +108,7 @@ class StateNode {
     sequences_->take(keys, held);
     std::vector<std::byte*> states(batch.size());
     if (held.refused().empty() && !held.repeats()) {
-      for (std::size_t i = 0; i < states.size(); ++i) states[i] = held.state(i);
+      for (std::size_t i = 0; i < states.size(); ++i) states[i] = held.state(i).get();
       return step(batch, context, states);
     }
     return serve_in_rounds(batch, context, keys, held);
@@ -129,7 +135,7 @@ class StateNode {
       for (const RowIndex i : round) {
         of_batch.push_back(rows[i]);
         places.push_back(static_cast<RowIndex>(batch.place(rows[i])));
-        states.push_back(held.state(rows[i]));
+        states.push_back(held.state(rows[i]).get());
       }
       const ContextSelection chosen(context, of_batch);
       parts.push_back({round, step(batch.at_places(places), chosen.view(), states)});
@@ -266,10 +272,9 @@ class StateNode {
   }
 
   Servable<NamedTensors, NamedTensors> child_;
-  StateOptions options_;
   std::vector<StatePart> parts_;
   std::size_t bytes_;
-  std::unique_ptr<Sequences> sequences_;
+  std::unique_ptr<Sequences<ByteStates>> sequences_;
 };
 
 }  // namespace galley::inline v1::detail

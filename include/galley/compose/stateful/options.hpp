@@ -61,7 +61,7 @@ struct EndSequence {
   Key key = 0;
 };
 
-/// Answered by a `with_state` to `control`.
+/// Answered to `control` by what keeps sequences.
 struct SequenceStatistics {
   std::size_t sequences = 0;  ///< Known now.
   std::uint64_t started = 0;

@@ -3,16 +3,17 @@
 
 #include <galley/compose/stateful/options.hpp>
 #include <galley/core/context.hpp>
+#include <galley/core/node.hpp>
 #include <galley/core/outcomes.hpp>
 #include <galley/core/result.hpp>
 #include <galley/core/time.hpp>
 
 #include <algorithm>
+#include <concepts>
 #include <condition_variable>
 #include <cstddef>
-#include <cstring>
-#include <memory>
 #include <mutex>
+#include <optional>
 #include <span>
 #include <string>
 #include <unordered_map>
@@ -21,21 +22,44 @@
 
 namespace galley::inline v1::detail {
 
-/// A bounded number of states of one size, each in memory of its own.
+/// What makes the state before the first row: called with a lock held, on any thread.
+template <class M>
+concept StateMaker = requires(const M& maker) {
+  typename M::State;
+  { maker.fresh() } -> std::same_as<typename M::State>;
+};
+
+/// What is wrong with a bound or an expiry; `where` is said before their names.
+template <class Options>
+Result<void> check_sequences(const Options& options, const std::string& where) {
+  if (options.max_sequences == 0) {
+    return Error(Status::invalid_argument, where + "max_sequences: expected at least 1, got 0");
+  }
+  if (options.expiry <= Duration::zero()) {
+    return Error(Status::invalid_argument, where + "expiry: expected more than no time");
+  }
+  return {};
+}
+
+/// A bounded number of states, each in memory of its own.
 ///
 /// Threads  thread-safe; a sequence's state is its holder's alone
 /// Cost     a lock to take the sequences of a batch and one to give them back, a look-up each
+template <StateMaker Maker>
 class Sequences {
  public:
+  using State = typename Maker::State;
+
   struct Sequence {
-    std::unique_ptr<std::byte[]> state;
+    State state;
     TimePoint last = {};
     bool held = false;
   };
 
-  /// `initial` is the state before the first row.
-  Sequences(std::vector<std::byte> initial, const StateOptions& options)
-      : initial_(std::move(initial)),
+  /// `options` are those of `StateOptions`, or others that have the members for sequences.
+  template <class Options>
+  Sequences(Maker maker, const Options& options)
+      : maker_(std::move(maker)),
         start_(options.start),
         most_(options.max_sequences),
         expiry_(options.expiry),
@@ -50,7 +74,7 @@ class Sequences {
     ~Held() { owner_->give_back(*this); }
 
     /// That of row i, which is not refused.
-    std::byte* state(std::size_t row) const noexcept { return of_row_[row]->state.get(); }
+    State& state(std::size_t row) const noexcept { return of_row_[row]->state; }
     /// The rows that there is no sequence for.
     Casualties& refused() noexcept { return refused_; }
     /// True when two rows are of one sequence.
@@ -99,7 +123,7 @@ class Sequences {
   Result<void> reset(Key key) {
     std::unique_lock lock(mutex_);
     GALLEY_TRY(Sequence * sequence, idle(lock, key));
-    std::copy(initial_.begin(), initial_.end(), sequence->state.get());
+    sequence->state = maker_.fresh();
     sequence->last = clock_.now();
     return {};
   }
@@ -119,6 +143,27 @@ class Sequences {
     statistics.sequences = sequences_.size();
     return statistics;
   }
+
+  /// Answers what may be asked of sequences; nothing where `request` is something else.
+  std::optional<Result<void>> control(ControlRequest& request) {
+    if (auto* asked = request.as<StartSequence>()) return start(asked->key);
+    if (auto* asked = request.as<ResetSequence>()) return reset(asked->key);
+    if (auto* asked = request.as<EndSequence>()) return end(asked->key);
+    if (auto* asked = request.as<SequenceStatistics>()) {
+      *asked = statistics();
+      return Result<void>();
+    }
+    return std::nullopt;
+  }
+
+  void describe(Description& description) const {
+    description.options.emplace_back("start",
+                                     start_ == SequenceStart::asked ? "asked" : "first_row");
+    description.options.emplace_back("max_sequences", std::to_string(most_));
+    description.options.emplace_back("expiry_ns", std::to_string(expiry_.count()));
+  }
+
+  const Maker& maker() const noexcept { return maker_; }
 
  private:
   void give_back(const Held& held) noexcept {
@@ -177,8 +222,7 @@ class Sequences {
                    std::to_string(sequences_.size()) + " sequences are known, which is the bound");
     }
     if (sequences_.size() >= sweep_at_) sweep(now);
-    auto state = std::make_unique<std::byte[]>(initial_.size());
-    std::copy(initial_.begin(), initial_.end(), state.get());
+    State state = maker_.fresh();
     Sequence& sequence = sequences_[key];
     sequence.state = std::move(state);
     sequence.last = now;
@@ -195,7 +239,7 @@ class Sequences {
     sweep_at_ = std::max<std::size_t>(64, 2 * sequences_.size());
   }
 
-  const std::vector<std::byte> initial_;
+  const Maker maker_;
   const SequenceStart start_;
   const std::size_t most_;
   const Duration expiry_;

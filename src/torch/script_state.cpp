@@ -1,0 +1,344 @@
+#include <src/torch/torch_headers.hpp>
+
+#include <galley/core/text.hpp>
+#include <src/torch/errors.hpp>
+#include <src/torch/script_state.hpp>
+
+#include <algorithm>
+#include <optional>
+#include <unordered_map>
+#include <unordered_set>
+
+namespace galley::inline v1::detail {
+
+namespace {
+
+constexpr std::size_t most_waste = 1024;  // bytes that a state's tensor may keep of a larger one
+
+std::string within_path(const std::string& path, const std::string& name) {
+  return path.empty() ? name : text({path, ".", name});
+}
+
+void add_attributes(const ScriptObject& object, const std::string& path,
+                    std::unordered_set<const void*>& seen, std::vector<ScriptAttribute>& all) {
+  if (!seen.insert(object.get()).second) return;
+  const auto type = object->type();
+  for (std::size_t slot = 0; slot < type->numAttributes(); ++slot) {
+    const std::string name = within_path(path, type->getAttributeName(slot));
+    const c10::IValue& value = object->getSlot(slot);
+    if (value.isObject()) {
+      add_attributes(value.toObject(), name, seen, all);
+    } else {
+      all.push_back({name, object, slot});
+    }
+  }
+}
+
+/// The way from the module to an object of its graph; nothing where it is not the module's.
+std::optional<std::string> path_to(const torch::jit::Value* value,
+                                   const torch::jit::Value* module) {
+  std::string path;
+  while (value != module) {
+    const torch::jit::Node* node = value->node();
+    if (node->kind() != c10::prim::GetAttr) return std::nullopt;
+    const std::string& name = node->s(c10::attr::name);
+    path = path.empty() ? name : text({name, ".", path});
+    value = node->input(0);
+  }
+  return path;
+}
+
+void add_assignments(const torch::jit::Block& block, const torch::jit::Value* module,
+                     std::vector<Assignment>& all) {
+  for (const torch::jit::Node* node : block.nodes()) {
+    if (node->kind() == c10::prim::SetAttr) {
+      const std::string& name = node->s(c10::attr::name);
+      const auto owner = path_to(node->input(0), module);
+      all.push_back({within_path(owner.value_or(""), name), owner.has_value()});
+    }
+    for (const torch::jit::Block* inner : node->blocks()) add_assignments(*inner, module, all);
+  }
+}
+
+std::optional<ScriptAttribute> find_attribute(const torch::jit::Module& module,
+                                              const std::string& path) {
+  ScriptObject owner = module._ivalue();
+  for (std::size_t first = 0;;) {
+    const std::size_t dot = path.find('.', first);
+    const auto slot = owner->type()->findAttributeSlot(path.substr(first, dot - first));
+    if (!slot.has_value()) return std::nullopt;
+    if (dot == path.npos) return ScriptAttribute{path, owner, *slot};
+    if (!owner->getSlot(*slot).isObject()) return std::nullopt;
+    owner = owner->getSlot(*slot).toObject();
+    first = dot + 1;
+  }
+}
+
+const c10::StorageImpl* storage_of(const at::Tensor& tensor) {
+  return tensor.unsafeGetTensorImpl()->unsafe_storage().unsafeGetStorageImpl();
+}
+
+/// Copies values with all that is in them. A tensor that is met twice is one tensor in the copies
+/// too, and those that lie in one memory do so there.
+class Copier {
+ public:
+  /// All that will be copied.
+  explicit Copier(const ScriptState::Values& values) {
+    for (const c10::IValue& value : values) note(value);
+  }
+
+  c10::IValue operator()(const c10::IValue& value) {
+    if (value.isTensor()) return tensor(value.toTensor());
+    if (value.isList()) {
+      c10::impl::GenericList list = value.toList().copy();
+      for (std::size_t i = 0; i < list.size(); ++i) list.set(i, (*this)(list.get(i)));
+      return list;
+    }
+    if (value.isGenericDict()) {
+      c10::impl::GenericDict dict = value.toGenericDict().copy();
+      for (const auto& entry : dict) entry.setValue((*this)(entry.value()));
+      return dict;
+    }
+    if (value.isTuple()) return tuple(value);
+    return value.isObject() ? value.deepcopy() : value;
+  }
+
+  std::size_t bytes() const noexcept { return bytes_; }
+
+ private:
+  struct Copy {
+    at::Tensor original;
+    at::Tensor copy = {};  // undefined: not yet made
+  };
+
+  void note(const c10::IValue& value) {
+    if (value.isTensor()) {
+      const at::Tensor& tensor = value.toTensor();
+      if (tensor.defined() && find(tensor) == nullptr) copies_.push_back({tensor});
+    } else if (value.isList()) {
+      for (const c10::IValue& element : value.toListRef()) note(element);
+    } else if (value.isTuple()) {
+      for (const c10::IValue& element : value.toTupleRef().elements()) note(element);
+    } else if (value.isGenericDict()) {
+      for (const auto& entry : value.toGenericDict()) note(entry.value());
+    }
+  }
+
+  Copy* find(const at::Tensor& tensor) {
+    Copy* const found = std::ranges::find_if(
+        copies_, [&](const Copy& one) { return one.original.is_same(tensor); });
+    return found == copies_.end() ? nullptr : found;
+  }
+
+  /// Another in the same memory, if there is one.
+  const Copy* neighbour(const Copy& of) const {
+    const auto is_strided = [](const at::Tensor& t) { return t.layout() == at::kStrided; };
+    if (!is_strided(of.original)) return nullptr;
+    const Copy* const found = std::ranges::find_if(copies_, [&](const Copy& one) {
+      return &one != &of && is_strided(one.original) &&
+             storage_of(one.original) == storage_of(of.original);
+    });
+    return found == copies_.end() ? nullptr : found;
+  }
+
+  c10::IValue tensor(const at::Tensor& original) {
+    if (!original.defined()) return original;
+    Copy& made = *find(original);
+    if (made.copy.defined()) return made.copy;
+    if (neighbour(made) == nullptr) {
+      made.copy = original.detach().clone();
+      if (made.copy.layout() == at::kStrided) bytes_ += made.copy.nbytes();
+    } else {
+      made.copy = at::empty({0}, original.options());
+      made.copy.set_(memory_of(original), original.storage_offset(), original.sizes(),
+                     original.strides());
+    }
+    return made.copy;
+  }
+
+  /// A copy of all the memory that a tensor lies in: one for all that do.
+  c10::Storage memory_of(const at::Tensor& tensor) {
+    for (const auto& [original, copy] : memories_) {
+      if (original == storage_of(tensor)) return copy.storage();
+    }
+    const c10::Storage& all = tensor.unsafeGetTensorImpl()->unsafe_storage();
+    at::Tensor bytes = at::empty({0}, tensor.options().dtype(at::kByte));
+    bytes.set_(all, 0, {static_cast<std::int64_t>(all.nbytes())}, {1});
+    memories_.emplace_back(storage_of(tensor), bytes.clone());
+    bytes_ += all.nbytes();
+    return memories_.back().second.storage();
+  }
+
+  c10::IValue tuple(const c10::IValue& value) {
+    std::vector<c10::IValue> elements;
+    for (const c10::IValue& element : value.toTupleRef().elements()) {
+      elements.push_back((*this)(element));
+    }
+    return c10::ivalue::Tuple::createNamed(std::move(elements), value.toTupleRef().type());
+  }
+
+  c10::SmallVector<Copy, 4> copies_;
+  std::vector<std::pair<const c10::StorageImpl*, at::Tensor>> memories_;
+  std::size_t bytes_ = 0;
+};
+
+}  // namespace
+
+std::vector<ScriptAttribute> attributes_of(const torch::jit::Module& module) {
+  std::vector<ScriptAttribute> all;
+  std::unordered_set<const void*> seen;
+  add_attributes(module._ivalue(), "", seen, all);
+  return all;
+}
+
+torch::jit::Module copy_of(const torch::jit::Module& module) {
+  std::vector<std::string> paths;
+  for (const ScriptAttribute& attribute : attributes_of(module)) paths.push_back(attribute.path);
+  const Result<ScriptState> all = ScriptState::of(module, paths, module);
+  return all.has_value() && !paths.empty() ? all->fresh().self().toModule() : module.deepcopy();
+}
+
+bool has_attribute(const torch::jit::Module& module, const std::string& path) {
+  return find_attribute(module, path).has_value();
+}
+
+std::vector<Assignment> assignments_in(const torch::jit::Graph& graph) {
+  std::vector<Assignment> all;
+  add_assignments(*graph.block(), graph.inputs().front(), all);
+  return all;
+}
+
+bool is_among(std::string_view path, std::span<const std::string> paths) {
+  return std::ranges::any_of(paths, [path](const std::string& one) {
+    return path.starts_with(one) && (path.size() == one.size() || path[one.size()] == '.');
+  });
+}
+
+/// The objects that hold attributes of a state, or such objects.
+class ScriptState::Finder {
+ public:
+  Finder(ScriptState& made, const std::unordered_map<const void*, std::vector<std::size_t>>& slots)
+      : made_(made), slots_(slots) {}
+
+  /// True when `object` is one of them; all of them are at hand then, `object` last.
+  bool find(const ScriptObject& object) {
+    if (const auto known = numbers_.find(object.get()); known != numbers_.end()) {
+      return known->second != none;
+    }
+    numbers_[object.get()] = none;
+    bool holds = slots_.contains(object.get());
+    for (std::size_t slot = 0; slot < object->slots().size(); ++slot) {
+      if (!is_shared_object(*object, slot)) continue;
+      holds = find(object->getSlot(slot).toObject()) || holds;
+    }
+    if (!holds) return false;
+    numbers_[object.get()] = made_.objects_.size();
+    made_.objects_.push_back(object);
+    return true;
+  }
+
+  /// The places where they are.
+  void link() {
+    for (std::size_t number = 0; number < made_.objects_.size(); ++number) {
+      const ScriptObject& object = made_.objects_[number];
+      for (std::size_t slot = 0; slot < object->slots().size(); ++slot) {
+        if (!is_shared_object(*object, slot)) continue;
+        const std::size_t there = numbers_.at(object->getSlot(slot).toObject().get());
+        if (there != none) made_.links_.push_back({{number, slot}, there});
+      }
+    }
+  }
+
+  std::size_t number(const ScriptObject& object) const { return numbers_.at(object.get()); }
+
+ private:
+  static constexpr std::size_t none = ~std::size_t{0};
+
+  /// An object that is not itself an attribute of the state.
+  bool is_shared_object(const c10::ivalue::Object& object, std::size_t slot) const {
+    if (!object.getSlot(slot).isObject()) return false;
+    const auto own = slots_.find(&object);
+    return own == slots_.end() || std::ranges::find(own->second, slot) == own->second.end();
+  }
+
+  ScriptState& made_;
+  const std::unordered_map<const void*, std::vector<std::size_t>>& slots_;
+  std::unordered_map<const void*, std::size_t> numbers_;
+};
+
+Result<ScriptState> ScriptState::of(const torch::jit::Module& shared,
+                                    std::span<const std::string> paths,
+                                    const torch::jit::Module& initial) {
+  ScriptState made;
+  std::vector<ScriptAttribute> attributes;
+  std::unordered_map<const void*, std::vector<std::size_t>> slots;
+  for (const std::string& path : paths) {
+    auto attribute = find_attribute(shared, path);
+    const auto first = find_attribute(initial, path);
+    if (!attribute.has_value() || !first.has_value()) {
+      return refused(text({"options.state: the model has no attribute \"", path, "\""}));
+    }
+    std::vector<std::size_t>& of_owner = slots[attribute->owner.get()];
+    if (std::ranges::find(of_owner, attribute->slot) != of_owner.end()) continue;  // another name
+    made.paths_.push_back(path);
+    made.initial_.push_back(first->value());
+    of_owner.push_back(attribute->slot);
+    attributes.push_back(*std::move(attribute));
+  }
+  Copier copy(made.initial_);
+  for (c10::IValue& value : made.initial_) value = copy(value);
+  made.bytes_ = copy.bytes();
+  Finder finder(made, slots);
+  finder.find(shared._ivalue());
+  finder.link();
+  for (const ScriptAttribute& attribute : attributes) {
+    made.places_.push_back({finder.number(attribute.owner), attribute.slot});
+  }
+  return made;
+}
+
+ScriptState::State ScriptState::fresh() const {
+  const c10::InferenceMode inference;
+  State state;
+  state.objects_.reserve(objects_.size());
+  for (const ScriptObject& object : objects_) state.objects_.push_back(object->copy());
+  for (const Link& link : links_) {
+    state.objects_[link.place.object]->setSlot(link.place.slot, state.objects_[link.object]);
+  }
+  Copier copy(initial_);
+  for (std::size_t i = 0; i < places_.size(); ++i) {
+    state.objects_[places_[i].object]->setSlot(places_[i].slot, copy(initial_[i]));
+  }
+  return state;
+}
+
+ScriptState::Values ScriptState::save(const State& state) const {
+  Values values;
+  values.reserve(places_.size());
+  for (const Place& place : places_) {
+    values.push_back(state.objects_[place.object]->getSlot(place.slot));
+  }
+  Copier copy(values);
+  for (c10::IValue& value : values) value = copy(value);
+  return values;
+}
+
+void ScriptState::restore(State& state, Values&& values) const noexcept {
+  for (std::size_t i = 0; i < places_.size(); ++i) {
+    state.objects_[places_[i].object]->setSlot(places_[i].slot, std::move(values[i]));
+  }
+}
+
+void ScriptState::trim(State& state) const {
+  for (const Place& place : places_) {
+    const c10::IValue& value = state.objects_[place.object]->getSlot(place.slot);
+    if (!value.isTensor()) continue;
+    const at::Tensor& tensor = value.toTensor();
+    if (!tensor.defined() || tensor.layout() != at::kStrided || tensor.use_count() != 1) continue;
+    const c10::Storage& storage = tensor.unsafeGetTensorImpl()->unsafe_storage();
+    if (storage.use_count() != 1 || storage.nbytes() <= tensor.nbytes() + most_waste) continue;
+    state.objects_[place.object]->setSlot(place.slot, tensor.clone());
+  }
+}
+
+}  // namespace galley::inline v1::detail

@@ -1,0 +1,88 @@
+// StatefulModel: a checked TorchScript module that keeps a state, and its sequences.
+#pragma once
+
+#include <src/torch/torch_headers.hpp>
+
+#include <galley/compose/stateful/sequences.hpp>
+#include <galley/core/node.hpp>
+#include <galley/core/result.hpp>
+#include <galley/core/servable.hpp>
+#include <galley/core/signature.hpp>
+#include <galley/torch/options.hpp>
+#include <src/torch/model.hpp>
+#include <src/torch/stateful_call.hpp>
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace galley::inline v1::detail {
+
+/// What a stateful model is made of before it is checked.
+struct StatefulDraft {
+  torch::jit::Module module;
+  /// The module as it was before eval(), when that changed anything.
+  std::optional<torch::jit::Module> as_loaded = {};
+  ScriptCall::Signature signature;
+  ScriptCall::Form form;
+  ModuleState state;
+  /// The rest; its calls are not looked at.
+  ModelDraft draft;
+};
+
+/// A module of which each sequence has its own state. Immutable but for its sequences and what it
+/// counts.
+class StatefulModel {
+ public:
+  /// The states of sequences.
+  struct States {
+    using State = StatefulCall::State;
+    State fresh() const { return call->fresh(); }
+    const StatefulCall* call;
+  };
+
+  /// Checks what `draft` says.
+  ///
+  /// Errors  as `torch_script`
+  static Result<std::shared_ptr<const StatefulModel>> make(StatefulDraft draft);
+
+  const Signature& signature() const noexcept { return signature_; }
+  const StatefulCall& call() const noexcept { return *call_; }
+  Sequences<States>& sequences() const noexcept { return *sequences_; }
+
+  /// Counts a call on a thread that is not prepared.
+  void count_call() const noexcept {
+    if (is_thread_prepared()) [[likely]]
+      return;
+    unprepared_calls_.fetch_add(1, std::memory_order_relaxed);  // a count; orders nothing
+  }
+
+  Result<void> prepare(const PrepareScope& scope) const;
+  void describe(Description& description) const;
+  Result<void> control(ControlRequest& request) const;
+
+ private:
+  Result<void> check(StatefulDraft& draft);
+  Result<void> warm() const;
+
+  std::string kind_;
+  std::unique_ptr<StatefulCall> call_;
+  std::unique_ptr<Sequences<States>> sequences_;
+  Signature signature_;
+  Columns samples_;
+  ThreadOptions threads_;
+  std::vector<std::pair<std::string, std::string>> facts_;
+  mutable std::atomic<std::uint64_t> unprepared_calls_{0};
+};
+
+/// The model as a servable of these row types.
+///
+/// Errors  failed_precondition: a row of several tensors where one is wanted
+template <class In, class Out>
+Result<Servable<In, Out>> serve_model(std::string name, std::shared_ptr<const StatefulModel> model);
+
+}  // namespace galley::inline v1::detail
