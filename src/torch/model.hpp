@@ -7,6 +7,7 @@
 #include <galley/core/node.hpp>
 #include <galley/core/result.hpp>
 #include <galley/core/servable.hpp>
+#include <galley/torch/description.hpp>
 #include <galley/torch/options.hpp>
 #include <src/torch/call.hpp>
 #include <src/torch/forms.hpp>
@@ -37,8 +38,8 @@ struct ModelDraft {
   std::vector<std::size_t> values = {};
   at::Device device{at::kCPU};
   FunctionOptions options;
-  /// What `describe` says beside the signature.
-  std::vector<std::pair<std::string, std::string>> facts;
+  /// What is known of it beside the signature and the forms.
+  ModelDescription about = {};
 };
 
 /// A model that keeps its rows apart. Immutable but for what it counts.
@@ -74,6 +75,8 @@ class Model {
 
   Result<void> prepare(const PrepareScope& scope) const;
   void describe(Description& description) const;
+  /// What is known of it now.
+  ModelDescription about() const;
   Result<void> control(ControlRequest& request) const;
 
  private:
@@ -92,7 +95,7 @@ class Model {
   Columns samples_;
   std::vector<std::size_t> warm_batches_;
   ThreadOptions threads_;
-  std::vector<std::pair<std::string, std::string>> facts_;
+  ModelDescription about_;  // but for what forms say
   mutable std::atomic<std::uint64_t> unprepared_calls_{0};
 };
 

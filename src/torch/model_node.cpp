@@ -67,12 +67,17 @@ class ModelNode {
  public:
   static constexpr const char* kind = "torch";
 
-  explicit ModelNode(std::shared_ptr<const Model> model) : model_(std::move(model)) {}
+  ModelNode(std::string name, std::shared_ptr<const Model> model)
+      : model_(std::move(model)), name_(std::move(name)) {}
 
   NodeTraits traits() const { return {}; }
   void describe(Description& d) const { model_->describe(d); }
   Result<void> prepare(const PrepareScope& scope) const { return model_->prepare(scope); }
-  Result<void> control(ControlRequest& request) const { return model_->control(request); }
+  Result<void> control(ControlRequest& request) const {
+    GALLEY_TRY(model_->control(request));
+    if (auto* about = request.as<ModelDescription>()) about->name = name_;
+    return {};
+  }
 
   [[gnu::hot]] Outcomes<Out> serve(const NodeHeader& node, const Batch<In>& batch,
                                    const BatchContext& context) const {
@@ -290,6 +295,7 @@ class ModelNode {
   }
 
   std::shared_ptr<const Model> model_;
+  std::string name_;
 };
 
 Result<void> only_one(std::string_view what, std::span<const TensorSpec> specs) {
@@ -306,7 +312,7 @@ Result<Servable<In, Out>> serve_model(std::string name, std::shared_ptr<const Mo
   const Signature& signature = model->signature();
   if constexpr (std::same_as<In, Tensor>) GALLEY_TRY(only_one("takes ", signature.inputs));
   if constexpr (std::same_as<Out, Tensor>) GALLEY_TRY(only_one("gives ", signature.outputs));
-  return Servable<In, Out>::of_node(std::move(name), ModelNode<In, Out>(std::move(model)));
+  return Servable<In, Out>::of_node(name, ModelNode<In, Out>(name, std::move(model)));
 }
 
 template Result<Servable<Tensor, Tensor>> serve_model(std::string, std::shared_ptr<const Model>);

@@ -4,10 +4,12 @@
 #include <galley/torch/script.hpp>
 #include <galley/torch/tensor.hpp>
 #include <src/torch/archive.hpp>
+#include <src/torch/describe.hpp>
 #include <src/torch/errors.hpp>
 #include <src/torch/model.hpp>
 #include <src/torch/open_package.hpp>
 #include <src/torch/script_call.hpp>
+#include <src/torch/torch_compat.hpp>
 #include <src/torch/weight_targets.hpp>
 
 #include <cstddef>
@@ -44,29 +46,12 @@ Result<Module> load(const std::string& path, at::Device device) {
   return load(in, device);
 }
 
-bool is_training(const Module& module) {
-  for (const Module& part : module.modules()) {
-    if (part.hasattr("training") && part.is_training()) return true;
-  }
-  return false;
-}
-
-void add_facts(std::vector<std::pair<std::string, std::string>>& facts, const Module& module,
-               const ScriptOptions& options) {
-  std::int64_t elements = 0;
-  std::uint64_t bytes = 0;
-  for (const auto& attribute : module.named_attributes()) {
-    if (!attribute.value.isTensor() || !attribute.value.toTensor().defined()) continue;
-    elements += attribute.value.toTensor().numel();
-    bytes += attribute.value.toTensor().nbytes();
-  }
-  facts.emplace_back("method", options.method);
-  facts.emplace_back("frozen", options.freeze == Freeze::yes ? "yes" : "no");
-  facts.emplace_back("optimised", options.optimize == Optimize::for_inference ? "yes" : "no");
-  facts.emplace_back("profiling", options.profiling == Profiling::off ? "off" : "as host");
-  facts.emplace_back("device", to_string(options.device));
-  facts.emplace_back("parameters", std::to_string(elements));
-  facts.emplace_back("bytes", std::to_string(bytes));
+void add_options(ScriptDescription& script, const ScriptOptions& options) {
+  script.method = options.method;
+  script.arguments = options.arguments;
+  script.freeze = options.freeze;
+  script.optimize = options.optimize;
+  script.profiling = options.profiling;
 }
 
 FunctionOptions function_options(ScriptOptions options) {
@@ -121,12 +106,10 @@ std::vector<detail::FormMaker> other_forms(const Module& module,
 
 /// Loads the weights that `options` give, if they do.
 Result<void> replace_weights(const Module& module, const ScriptOptions& options,
-                             std::vector<std::pair<std::string, std::string>>& facts) {
+                             ModelDescription& about) {
   if (!options.weights.has_value()) return {};
-  GALLEY_TRY(const WeightReport report,
-             detail::load_weights(detail::weight_targets(module), *options.weights,
-                                  options.weight_options));
-  facts.emplace_back("weights", to_string(report));
+  GALLEY_TRY(about.weights, detail::load_weights(detail::weight_targets(module), *options.weights,
+                                                 options.weight_options));
   return {};
 }
 
@@ -148,9 +131,10 @@ Result<std::shared_ptr<const detail::Model>> make_model(Module module, at::Devic
   const detail::ScriptCall::Form form{options.freeze, options.optimize, options.profiling};
   const detail::ScriptCall::Signature signature{options.method, options.inputs, options.arguments};
   try {
-    add_facts(draft.facts, module, options);
-    GALLEY_TRY(replace_weights(module, options, draft.facts));
-    if (is_training(module)) {
+    detail::describe_module(draft.about, module);
+    add_options(*draft.about.script, options);
+    GALLEY_TRY(replace_weights(module, options, draft.about));
+    if (draft.about.script->is_training) {
       GALLEY_TRY(draft.as_loaded,
                  detail::ScriptCall::make(module.deepcopy(), signature, {Freeze::no}));
       module.eval();
@@ -209,6 +193,20 @@ const char* to_string(ScriptForm form) noexcept {
       return "convolutions";
   }
   return "unknown";
+}
+
+Result<ModelDescription> describe_script(const std::string& path) {
+  try {
+    const c10::InferenceMode inference;
+    Result<Module> module = load(path, at::kCPU);
+    if (!module.has_value()) return within("\"" + path + "\"", std::move(module).error());
+    ModelDescription about{.name = std::filesystem::path(path).stem().string(),
+                           .libtorch = detail::libtorch_version()};
+    detail::describe_module(about, *module);
+    return about;
+  } catch (...) {
+    return within("\"" + path + "\"", detail::caught());
+  }
 }
 
 template <TensorRow In, TensorRow Out>
