@@ -1,7 +1,9 @@
 // How the rows of a batch are given their sequences' states, and the states what the model answers.
 #pragma once
 
+#include <galley/compose/resilience/text.hpp>
 #include <galley/compose/stateful/sequences.hpp>
+#include <galley/compose/stateful/text.hpp>
 #include <galley/core/named_tensors.hpp>
 #include <galley/core/row_algebra.hpp>
 #include <galley/core/servable.hpp>
@@ -53,18 +55,18 @@ class StateNode {
   void each_child(FunctionRef<void(const NodeHeader&)> visit) const { visit(child_.node()); }
 
   void describe(Description& description) const {
+    describe_tensors(description.options, options_.tensors);
     std::string state;
     for (const StatePart& part : parts_) {
-      state.append(state.empty() ? "" : ", ").append(part.input).append(" from ");
-      state.append(part.output).append(", ").append(to_string(part.dtype)).append(" ");
-      state.append(to_string(part.shape));
+      state.append(state.empty() ? "" : ", ").append(part.input).append(" ");
+      state.append(to_string(part.dtype)).append(" ").append(to_string(part.shape));
     }
     description.options.emplace_back("state", state);
     description.options.emplace_back("state_bytes", std::to_string(bytes_));
     description.options.emplace_back(
         "start", options_.start == SequenceStart::asked ? "asked" : "first_row");
     description.options.emplace_back("max_sequences", std::to_string(options_.max_sequences));
-    description.options.emplace_back("expiry_ns", std::to_string(options_.expiry.count()));
+    description.options.emplace_back("expiry", text_of(options_.expiry));
   }
 
   Result<void> control(ControlRequest& request) const {
