@@ -81,6 +81,7 @@ Json json_of(const std::optional<ScriptDescription>& script) {
   return {{"methods", std::move(methods)},
           {"method", script->method},
           {"arguments", std::move(arguments)},
+          {"rows", script->rows == RowsAs::batch ? "batch" : "list"},
           {"frozen", script->freeze == Freeze::yes},
           {"optimised", script->optimize == Optimize::for_inference},
           {"profiling", script->profiling == Profiling::off ? "off" : "as host"},

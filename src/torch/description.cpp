@@ -174,6 +174,7 @@ void show_script(Page& page, const ScriptDescription& script) {
     page.line("serves", text({script.method, script.freeze == Freeze::yes ? ", frozen" : "",
                               script.optimize == Optimize::no ? "" : ", optimised",
                               script.profiling == Profiling::off ? "" : ", profiled as the host",
+                              script.rows == RowsAs::batch ? "" : ", rows as lists",
                               script.is_training ? ", saved in training mode" : ""}));
   }
   std::vector<std::pair<std::string, std::string>> bound;

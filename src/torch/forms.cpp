@@ -26,7 +26,9 @@ Tensors run(const Call& call, const Columns& inputs) {
 /// Where `got` differs from what the model gives, if it does.
 std::optional<std::string> difference(const Tensors& got, const Tensors& wanted,
                                       const std::vector<TensorSpec>& specs, const Tolerance& t) {
-  const auto of = [&specs](std::size_t i) { return text({"output \"", specs[i].name, "\" "}); };
+  const auto of = [&](std::size_t i) {  // of an output there may be a tensor for each row
+    return text({"output \"", specs[i * specs.size() / wanted.size()].name, "\" "});
+  };
   if (got.size() != wanted.size()) return "gives another number of outputs";
   for (std::size_t i = 0; i < wanted.size(); ++i) {
     if (got[i].sizes() != wanted[i].sizes() || got[i].dtype() != wanted[i].dtype()) {

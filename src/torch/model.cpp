@@ -88,8 +88,9 @@ Result<void> Model::check(ModelDraft& draft) {
                                                draft.options, draft.device));
   signature_.outputs = std::move(checked.outputs);
   writes_inputs_ = checked.writes_inputs;
+  gives_rows_ = draft.call->gives_rows();
   is_plain_ = inputs.size() == 1 && signature_.outputs.size() == 1 && !writes_inputs_ &&
-              !inputs.front().looks_at_values() && values_.empty();
+              !inputs.front().looks_at_values() && values_.empty() && !gives_rows_;
   return {};
 }
 

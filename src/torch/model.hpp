@@ -55,6 +55,9 @@ class Model {
   /// The inputs that must be equal in all rows of a call.
   const std::vector<std::size_t>& values() const noexcept { return values_; }
 
+  /// True when a call gives the tensors of each row, as `Call::gives_rows` says.
+  bool gives_rows() const noexcept { return gives_rows_; }
+
   /// The outputs for a batch of each input. Needs InferenceMode. Throws what LibTorch throws.
   void call(Tensors& inputs, Tensors& outputs) const;
 
@@ -92,6 +95,7 @@ class Model {
   bool has_free_extents_ = false;
   bool writes_inputs_ = false;
   bool is_plain_ = false;
+  bool gives_rows_ = false;
   Columns samples_;
   std::vector<std::size_t> warm_batches_;
   ThreadOptions threads_;

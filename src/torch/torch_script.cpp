@@ -49,6 +49,7 @@ Result<Module> load(const std::string& path, at::Device device) {
 void add_options(ScriptDescription& script, const ScriptOptions& options) {
   script.method = options.method;
   script.arguments = options.arguments;
+  script.rows = options.rows;
   script.freeze = options.freeze;
   script.optimize = options.optimize;
   script.profiling = options.profiling;
@@ -129,7 +130,8 @@ Result<std::shared_ptr<const detail::Model>> make_model(Module module, at::Devic
   draft.kind = "torch_script";
   draft.device = device;
   const detail::ScriptCall::Form form{options.freeze, options.optimize, options.profiling};
-  const detail::ScriptCall::Signature signature{options.method, options.inputs, options.arguments};
+  const detail::ScriptCall::Signature signature{options.method, options.inputs, options.arguments,
+                                                options.rows};
   try {
     detail::describe_module(draft.about, module);
     add_options(*draft.about.script, options);

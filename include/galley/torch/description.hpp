@@ -67,6 +67,7 @@ struct ScriptDescription {
   std::vector<ModelMethod> methods = {};
   std::string method = {};  ///< The one that is served; empty where none is.
   std::vector<BoundArgument> arguments = {};
+  RowsAs rows = RowsAs::batch;
   Freeze freeze = Freeze::yes;
   Optimize optimize = Optimize::no;
   Profiling profiling = Profiling::off;
