@@ -11,12 +11,12 @@ namespace galley::inline v1::detail {
 
 namespace {
 
-std::string name_of(at::ScalarType type) {
+std::string dtype_name(at::ScalarType type) {
   const Result<DType> dtype = from_torch(type);
   return dtype.has_value() ? std::string(to_string(*dtype)) : std::string(at::toString(type));
 }
 
-std::string text_of(const c10::IValue& value) {
+std::string as_python(const c10::IValue& value) {
   std::ostringstream out;
   try {
     value.repr(out, [](std::ostream&, const c10::IValue&) { return false; });
@@ -31,7 +31,7 @@ ModelMethod method_of(const c10::FunctionSchema& schema) {
   for (std::size_t i = 1; i < schema.arguments().size(); ++i) {  // 0 is the module itself
     const c10::Argument& argument = schema.arguments()[i];
     ModelMethod::Argument one{.name = argument.name(), .type = argument.type()->repr_str()};
-    if (argument.default_value().has_value()) one.otherwise = text_of(*argument.default_value());
+    if (argument.default_value().has_value()) one.otherwise = as_python(*argument.default_value());
     method.arguments.push_back(std::move(one));
   }
   for (const c10::Argument& result : schema.returns()) {
@@ -61,7 +61,7 @@ void TensorCounter::add(TensorCount& to, const at::Tensor& tensor) {
   ++to.tensors;
   to.elements += static_cast<std::uint64_t>(tensor.numel());
   to.bytes += bytes;
-  std::string dtype = name_of(tensor.scalar_type());
+  std::string dtype = dtype_name(tensor.scalar_type());
   if (std::ranges::find(to.dtypes, dtype) == to.dtypes.end()) to.dtypes.push_back(std::move(dtype));
 }
 
