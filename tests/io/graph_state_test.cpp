@@ -43,7 +43,8 @@ struct Host {
   Model sum = Model("sum", [](const NamedTensors& row) -> Result<NamedTensors> {
     const float x = *row.find("x")->data<float>();
     std::vector<float> next;
-    for (const float so_far : *row.find("sum")->span<float>()) next.push_back(10 * so_far + x);
+    const auto sums = *row.find("sum")->span<float>();
+    for (const float so_far : sums) next.push_back(10 * so_far + x);
     return NamedTensors{{"y", numbers(next)}, {"next", numbers(next)}};
   });
 
