@@ -265,6 +265,9 @@ int run(const std::string& model, const std::string& package, const std::string&
               .inputs = {{"pixels", galley::f32, {1, digits::side, digits::side}}},
               .warm_batches = {1, batch_size}}));
   if (!service) return fail(galley::to_string(service.error()));
+  galley::ModelDescription about;
+  if (!service->control("cnn", about).has_value()) return fail("no description");
+  std::printf("%s\n", galley::to_string(about).c_str());
 
   BareLoop bare(model);
   if (package.empty()) return serve(*service, nullptr, bare, split.held_out);

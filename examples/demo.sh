@@ -1,14 +1,15 @@
 #!/bin/sh
 # Installs what is missing, builds, trains small networks on real digits, saves them as TorchScript and
 # serves held-out images with them: one in a pipeline, as TorchScript and, where this machine can export
-# one, as an AOTInductor package; one that reads row by row, in 64 streams; then four behind the graph of
-# examples/data/digits_graph.json. Idempotent. Arguments go to CMake, as with tests/run.sh.
+# one, as an AOTInductor package, also behind a batcher; one that reads row by row, in 64 streams; then
+# four behind the graph of examples/data/digits_graph.json. Idempotent. Arguments go to CMake, as with
+# tests/run.sh.
 set -eu
 cd "$(dirname "$0")/.."
 . cmake/setup.sh
 setup nlohmann-json3-dev "$@"
 cmake --build build/release -j "$JOBS" --target example_train_digits example_demo example_digits_graph \
-  example_gru
+  example_gru example_package
 
 # train <file> <argument...>: unless the file is there, and newer than what makes it.
 train() {
@@ -49,6 +50,7 @@ export_package() {
 }
 export_package
 build/release/examples/demo build/digits.pt $package
+[ -z "$package" ] || build/release/examples/package "$package"
 build/release/examples/gru build/digits_gru.pt
 exec build/release/examples/digits_graph build/digits_small.pt build/digits.pt build/digits_2.pt \
   build/digits_3.pt

@@ -28,6 +28,13 @@ function(galley_test_program name library)
       endif()
     endforeach()
   endif()
+  # What reads files needs the layer that does.
+  foreach(source IN LISTS sources)
+    file(STRINGS ${source} io REGEX "^#include <galley/io" LIMIT_COUNT 1)
+    if(io AND NOT GALLEY_WITH_IO)
+      list(REMOVE_ITEM sources ${source})
+    endif()
+  endforeach()
   # What serves packages needs some.
   foreach(source IN LISTS sources)
     file(STRINGS ${source} packages REGEX "GALLEY_TEST_PACKAGES" LIMIT_COUNT 1)

@@ -6,4 +6,5 @@
 #include <galley/io/form_profile.hpp>
 #include <galley/io/graph.hpp>
 #include <galley/io/mermaid.hpp>
+#include <galley/io/model_description.hpp>
 #include <galley/io/safetensors.hpp>

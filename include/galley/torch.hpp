@@ -6,6 +6,7 @@
 #include <galley/core/signature.hpp>      // IWYU pragma: export
 #include <galley/core/tensor.hpp>         // IWYU pragma: export
 #include <galley/core/tensor_rows.hpp>    // IWYU pragma: export
+#include <galley/torch/description.hpp>   // IWYU pragma: export
 #include <galley/torch/module.hpp>        // IWYU pragma: export
 #include <galley/torch/options.hpp>       // IWYU pragma: export
 #include <galley/torch/package.hpp>       // IWYU pragma: export

@@ -1,4 +1,5 @@
 #include <galley/io/form_profile.hpp>
+#include <src/io/form_json.hpp>
 #include <src/io/profile_document.hpp>
 
 namespace galley::inline v1 {
@@ -15,11 +16,7 @@ constexpr int version = 1;
 
 std::string to_json(const FormProfile& profile) {
   Json forms = Json::array();
-  for (const FormProfile::Form& form : profile.forms) {
-    Json costs = Json::array();
-    for (const BatchCost& cost : form.costs) costs.push_back(detail::json_of(cost));
-    forms.push_back({{"name", form.name}, {"refused", form.refused}, {"costs", std::move(costs)}});
-  }
+  for (const FormProfile::Form& form : profile.forms) forms.push_back(detail::json_of(form));
   const Json all = {{"document", document}, {"version", version}, {"forms", std::move(forms)}};
   return all.dump(2, ' ', false, Json::error_handler_t::replace) + '\n';
 }

@@ -40,6 +40,10 @@ class Call {
   virtual std::vector<std::string> bind_outputs(std::span<const at::Tensor> inputs,
                                                 std::span<const TensorSpec> declared) = 0;
 
+  /// Whether outputs are the tensors of single rows, which may differ in shape: of the first output
+  /// each row's in order, then of the second. Known once outputs are bound.
+  virtual bool gives_rows() const noexcept { return false; }
+
   /// A number that changes when the model's own memory does.
   virtual std::uint64_t fingerprint() const = 0;
 

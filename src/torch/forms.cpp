@@ -26,7 +26,9 @@ Tensors run(const Call& call, const Columns& inputs) {
 /// Where `got` differs from what the model gives, if it does.
 std::optional<std::string> difference(const Tensors& got, const Tensors& wanted,
                                       const std::vector<TensorSpec>& specs, const Tolerance& t) {
-  const auto of = [&specs](std::size_t i) { return text({"output \"", specs[i].name, "\" "}); };
+  const auto of = [&](std::size_t i) {  // of an output there may be a tensor for each row
+    return text({"output \"", specs[i * specs.size() / wanted.size()].name, "\" "});
+  };
   if (got.size() != wanted.size()) return "gives another number of outputs";
   for (std::size_t i = 0; i < wanted.size(); ++i) {
     if (got[i].sizes() != wanted[i].sizes() || got[i].dtype() != wanted[i].dtype()) {
@@ -211,6 +213,10 @@ Result<void> Forms::choose() {
 
 FormProfile Forms::profile() const {
   const std::lock_guard lock(mutex_);
+  return known();
+}
+
+FormProfile Forms::known() const {
   FormProfile profile;
   for (const Entry& entry : entries_) {
     const CostProfile& costs = entry.costs.profile();
@@ -242,30 +248,19 @@ Result<void> Forms::set_profile(const FormProfile& profile, const Columns& sampl
   return {};
 }
 
-void Forms::describe(std::vector<std::pair<std::string, std::string>>& facts) const {
+void Forms::describe(ModelDescription& about) const {
   const std::lock_guard lock(mutex_);
-  if (entries_.size() == 1) return;
-  for (const Entry& entry : entries_) {
-    std::string says = entry.refused.empty() ? "" : "refused: " + entry.refused;
-    for (const BatchCost& cost : entry.costs.profile()) {
-      char one[64];
-      std::snprintf(one, sizeof one, "%s%zu: %.1f us", says.empty() ? "" : ", ", cost.rows,
-                    static_cast<double>(cost.mean.count()) / 1000);
-      says.append(one);
-    }
-    facts.emplace_back("form " + entry.name, says.empty() ? "not tried yet" : says);
+  if (entries_.front().name.empty()) return;  // there are none
+  about.forms = known().forms;
+  about.choice = !tried_                   ? FormChoice::unprepared
+                 : options_.pinned.empty() ? FormChoice::measured
+                                           : FormChoice::pinned;
+  about.runs.clear();
+  for (std::size_t rows = 1; rows == 1 || rows < forms_.size(); ++rows) {
+    const std::size_t at = rows < forms_.size() ? forms_[rows] : forms_.empty() ? 0 : forms_.back();
+    const std::string& form = entries_[at].name;
+    if (about.runs.empty() || about.runs.back().form != form) about.runs.push_back({rows, form});
   }
-  std::string choice = tried_ ? "" : entries_.front().name + " until prepared";
-  for (std::size_t first = forms_.size() > 1 ? 1 : 0; first < forms_.size();) {
-    std::size_t last = first;
-    while (last + 1 < forms_.size() && forms_[last + 1] == forms_[first]) ++last;
-    choice.append(choice.empty() ? "" : ", ").append(entries_[forms_[first]].name);
-    if (forms_.size() > 1) {
-      choice.append(" from ").append(std::to_string(first)).append(first == 1 ? " row" : " rows");
-    }
-    first = last + 1;
-  }
-  facts.emplace_back("runs", choice);
 }
 
 }  // namespace galley::inline v1::detail

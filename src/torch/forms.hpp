@@ -7,6 +7,7 @@
 #include <galley/core/result.hpp>
 #include <galley/core/tolerance.hpp>
 #include <galley/policy/cost_table.hpp>
+#include <galley/torch/description.hpp>
 #include <galley/torch/options.hpp>
 #include <src/torch/call.hpp>
 #include <src/torch/samples.hpp>
@@ -62,7 +63,8 @@ class Forms {
   Result<void> set_profile(const FormProfile& profile, const Columns& samples,
                            const std::vector<TensorSpec>& outputs);
 
-  void describe(std::vector<std::pair<std::string, std::string>>& facts) const;
+  /// What they are, what they cost, and which of them run.
+  void describe(ModelDescription& about) const;
 
  private:
   /// For each number of rows from 0 on its form; the last is for all beyond.
@@ -88,6 +90,7 @@ class Forms {
                     std::size_t size);
   Result<void> choose();
   std::size_t chosen(std::size_t rows) const;
+  FormProfile known() const;
 
   const std::shared_ptr<Call> own_;
   const std::vector<FormMaker> makers_;

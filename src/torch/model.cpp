@@ -2,6 +2,7 @@
 
 #include <galley/core/text.hpp>
 #include <galley/torch/tensor.hpp>
+#include <src/torch/description.hpp>
 #include <src/torch/errors.hpp>
 #include <src/torch/model.hpp>
 #include <src/torch/model_check.hpp>
@@ -24,12 +25,16 @@ Result<std::shared_ptr<const Model>> Model::make(ModelDraft draft) {
     model->kind_ = std::move(draft.kind);
     model->warm_batches_ = draft.options.warm_batches;
     model->threads_ = draft.options.threads;
-    model->facts_ = std::move(draft.facts);
+    model->about_ = std::move(draft.about);
     if (std::ranges::find(model->warm_batches_, std::size_t{0}) != model->warm_batches_.end()) {
       return refused("options.warm_batches: expected sizes of at least 1, got 0");
     }
     GALLEY_TRY(model->signature_.inputs, row_inputs(draft));
     GALLEY_TRY(model->check(draft));
+    GALLEY_TRY(model->about_.device, from_torch(draft.device));
+    model->about_.libtorch = libtorch_version();
+    model->about_.signature = model->signature_;
+    model->about_.warm_batches = model->warm_batches_;
     if (model->writes_inputs_) draft.other_forms.clear();  // what they do to them is not compared
     model->forms_ =
         std::make_unique<Forms>(std::move(draft.form), std::move(draft.call),
@@ -90,8 +95,9 @@ Result<void> Model::check(ModelDraft& draft) {
                                                draft.options, draft.device));
   signature_.outputs = std::move(checked.outputs);
   writes_inputs_ = checked.writes_inputs;
+  gives_rows_ = draft.call->gives_rows();
   is_plain_ = inputs.size() == 1 && signature_.outputs.size() == 1 && !writes_inputs_ &&
-              !inputs.front().looks_at_values() && values_.empty();
+              !inputs.front().looks_at_values() && values_.empty() && !gives_rows_;
   return {};
 }
 
@@ -143,19 +149,22 @@ Result<void> Model::prepare(const PrepareScope& scope) const {
 void Model::describe(Description& description) const {
   description.kind = kind_;
   description.signature = std::make_shared<const Signature>(signature_);
-  description.options = facts_;
-  forms_->describe(description.options);
-  std::string batches;
-  for (const std::size_t rows : warm_batches_) {
-    batches.append(batches.empty() ? "" : ", ").append(std::to_string(rows));
-  }
-  description.options.emplace_back("warm_batches", batches);
-  description.options.emplace_back("libtorch", libtorch_version());
+  description.options = options_of(about());
+}
+
+ModelDescription Model::about() const {
+  ModelDescription about = about_;
+  forms_->describe(about);
+  return about;
 }
 
 Result<void> Model::control(ControlRequest& request) const {
   if (auto* statistics = request.as<TorchStatistics>()) {
     statistics->unprepared_calls = unprepared_calls_.load(std::memory_order_relaxed);
+    return {};
+  }
+  if (auto* description = request.as<ModelDescription>()) {
+    *description = about();
     return {};
   }
   if (auto* profile = request.as<FormProfile>()) {

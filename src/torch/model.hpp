@@ -7,6 +7,7 @@
 #include <galley/core/node.hpp>
 #include <galley/core/result.hpp>
 #include <galley/core/servable.hpp>
+#include <galley/torch/description.hpp>
 #include <galley/torch/options.hpp>
 #include <src/torch/call.hpp>
 #include <src/torch/forms.hpp>
@@ -39,8 +40,8 @@ struct ModelDraft {
   std::vector<std::size_t> values = {};
   at::Device device{at::kCPU};
   FunctionOptions options;
-  /// What `describe` says beside the signature.
-  std::vector<std::pair<std::string, std::string>> facts;
+  /// What is known of it beside the signature and the forms.
+  ModelDescription about = {};
 };
 
 /// What a row of the model is: as declared, else as its samples are; where a device is not told,
@@ -65,6 +66,9 @@ class Model {
   /// The inputs that must be equal in all rows of a call.
   const std::vector<std::size_t>& values() const noexcept { return values_; }
 
+  /// True when a call gives the tensors of each row, as `Call::gives_rows` says.
+  bool gives_rows() const noexcept { return gives_rows_; }
+
   /// The outputs for a batch of each input. Needs InferenceMode. Throws what LibTorch throws.
   void call(Tensors& inputs, Tensors& outputs) const;
 
@@ -85,6 +89,8 @@ class Model {
 
   Result<void> prepare(const PrepareScope& scope) const;
   void describe(Description& description) const;
+  /// What is known of it now.
+  ModelDescription about() const;
   Result<void> control(ControlRequest& request) const;
 
  private:
@@ -99,10 +105,11 @@ class Model {
   bool has_free_extents_ = false;
   bool writes_inputs_ = false;
   bool is_plain_ = false;
+  bool gives_rows_ = false;
   Columns samples_;
   std::vector<std::size_t> warm_batches_;
   ThreadOptions threads_;
-  std::vector<std::pair<std::string, std::string>> facts_;
+  ModelDescription about_;  // but for what forms say
   mutable std::atomic<std::uint64_t> unprepared_calls_{0};
 };
 

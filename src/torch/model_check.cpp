@@ -7,6 +7,7 @@
 
 #include <cstdio>
 #include <cstring>
+#include <iterator>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -30,14 +31,12 @@ std::string shape_of(const at::Tensor& tensor) {
   return all.append("]");
 }
 
-template <class Columns>
 Columns row_of(const Columns& columns, std::int64_t row) {
   Columns part;
   for (const at::Tensor& column : columns) part.push_back(column.narrow(0, row, 1));
   return part;
 }
 
-template <class Columns>
 Columns reversed(const Columns& columns) {
   Columns other;
   for (const at::Tensor& column : columns) other.push_back(column.flip(0));
@@ -78,11 +77,13 @@ class Trial {
     } catch (...) {
       return of_rows(rows);
     }
-    if (outputs.size() != names_.size()) {
-      return refused(text({"gives ", std::to_string(outputs.size()), " outputs for some rows and ",
-                           std::to_string(names_.size()), " for others"}));
-    }
     const std::int64_t count = rows.front().size(0);
+    const std::size_t wanted = names_.size() * (gives_rows() ? static_cast<std::size_t>(count) : 1);
+    if (outputs.size() != wanted) {
+      return refused(text({"gives ", std::to_string(outputs.size()), " outputs for some rows and ",
+                           std::to_string(wanted), " for others"}));
+    }
+    if (gives_rows()) return outputs;
     for (std::size_t i = 0; i < outputs.size(); ++i) {
       const at::Tensor& output = outputs[i];
       if (output.dim() > 0 && output.size(0) == count) continue;
@@ -93,29 +94,73 @@ class Trial {
     return outputs;
   }
 
+  /// The same of the model as it was loaded, whose outputs are found here.
+  Result<Tensors> run_training(Call& as_loaded, const Columns& rows) {
+    try {
+      as_loaded.bind_outputs(copied(rows), options_.outputs);
+    } catch (...) {
+      return of_rows(rows);
+    }
+    return run(as_loaded, rows);
+  }
+
   /// Ok when all outputs agree; else where they do not: `what` says of which two runs they are.
   Result<void> same(const Tensors& got, const Tensors& wanted, std::string_view what,
                     std::string_view got_when, std::string_view wanted_when) const {
     for (std::size_t i = 0; i < wanted.size(); ++i) {
       if (got[i].sizes() != wanted[i].sizes()) {
-        return refused(text({what, ": ", quoted(i), " is ", shape_of(got[i]), " ", got_when,
-                             " and ", shape_of(wanted[i]), " ", wanted_when}));
+        return refused(text({what, ": ", quoted(output_at(i, wanted)), " is ", shape_of(got[i]),
+                             " ", got_when, " and ", shape_of(wanted[i]), " ", wanted_when}));
       }
       const at::Tensor a = got[i].to(at::kDouble).to(at::kCPU).flatten();
       const at::Tensor b = wanted[i].to(at::kDouble).to(at::kCPU).flatten();
       const Tolerance& t = options_.tolerance;
       if (at::allclose(a, b, t.relative, t.absolute, /*equal_nan=*/true)) continue;
       const at::Tensor worst = (a - b).abs().nan_to_num(1e300).argmax();
-      return refused(
-          text({what, ": ", quoted(i), " has ", number(a[worst.item<std::int64_t>()]), " ",
-                got_when, " and ", number(b[worst.item<std::int64_t>()]), " ", wanted_when}));
+      return refused(text({what, ": ", quoted(output_at(i, wanted)), " has ",
+                           number(a[worst.item<std::int64_t>()]), " ", got_when, " and ",
+                           number(b[worst.item<std::int64_t>()]), " ", wanted_when}));
     }
     return {};
+  }
+
+  /// Whether there is a tensor for each row of each output, in the place of one for all.
+  bool gives_rows() const noexcept { return call_.gives_rows(); }
+
+  /// What is answered to one row, of what is answered to `count`.
+  Tensors answer_of(const Tensors& answers, std::int64_t row, std::int64_t count) const {
+    Tensors part;
+    if (!gives_rows()) {
+      for (const at::Tensor& output : answers) part.push_back(output.narrow(0, row, 1));
+    } else {
+      for (std::size_t i = 0; i < names_.size(); ++i) {
+        part.push_back(
+            answers[i * static_cast<std::size_t>(count) + static_cast<std::size_t>(row)]);
+      }
+    }
+    return part;
+  }
+
+  /// The answers to as many rows, of those to the rows in reverse order.
+  Tensors backward(const Tensors& answers, std::int64_t count) const {
+    Tensors other;
+    if (!gives_rows()) {
+      for (const at::Tensor& output : answers) other.push_back(output.flip(0));
+    } else {
+      for (auto of = answers.begin(); of != answers.end(); of += count) {
+        other.append(std::make_reverse_iterator(of + count), std::make_reverse_iterator(of));
+      }
+    }
+    return other;
   }
 
   std::string quoted(std::size_t output) const { return text({"output \"", names_[output], "\""}); }
 
  private:
+  std::size_t output_at(std::size_t tensor, const Tensors& answers) const noexcept {
+    return tensor * names_.size() / answers.size();
+  }
+
   static Columns copied(const Columns& rows) {
     Columns copies;
     for (const at::Tensor& column : rows) {
@@ -147,14 +192,14 @@ class Trial {
   bool writes_inputs_ = false;
 };
 
-Result<void> check_training(Trial& trial, const Call* as_loaded, const Columns& samples,
+Result<void> check_training(Trial& trial, Call* as_loaded, const Columns& samples,
                             const Tensors& answers) {
   if (as_loaded == nullptr) return {};
   constexpr std::string_view advice =
       "it was saved in training mode, as with batch normalisation or dropout, and answers "
       "otherwise "
       "after eval(): call eval() before saving it";
-  const Result<Tensors> training = trial.run(*as_loaded, samples);
+  const Result<Tensors> training = trial.run_training(*as_loaded, samples);
   Result<void> same = training.has_value()
                           ? trial.same(*training, answers, "", "in training mode", "after eval()")
                           : Result<void>(training.error());
@@ -172,10 +217,11 @@ Result<void> check_neighbours(Trial& trial, const Columns& samples, const Tensor
   const std::string among = "among " + std::to_string(count) + " rows";
   for (std::int64_t row = 0; row < count; ++row) {
     GALLEY_TRY(const Tensors alone, trial.run(row_of(samples, row)));
-    GALLEY_TRY(trial.same(alone, row_of(together, row), what, "alone", among));
+    GALLEY_TRY(trial.same(alone, trial.answer_of(together, row, count), what, "alone", among));
   }
   GALLEY_TRY(const Tensors backward, trial.run(reversed(samples)));
-  return trial.same(reversed(backward), together, what, "in reverse order", "in order");
+  return trial.same(trial.backward(backward, count), together, what, "in reverse order",
+                    "in order");
 }
 
 /// The outputs' signature: as declared, else as found; an extent is free where `larger` differs.
@@ -217,11 +263,59 @@ Error changes_itself(std::string_view and_more) {
             and_more.empty() ? "" : "; ", and_more}));
 }
 
+/// What rows of one output have in common: an extent is free where they differ, and so is the first,
+/// which is how many things there are in a row.
+Result<TensorSpec> spec_of_rows(const std::string& name, std::span<const Tensor> rows) {
+  const auto first = rows.front().shape().extents();
+  std::vector<std::int64_t> extents(first.begin(), first.end());
+  if (!extents.empty()) extents.front() = any;
+  for (const Tensor& row : rows) {
+    const auto got = row.shape().extents();
+    if (row.dtype() != rows.front().dtype() || got.size() != extents.size()) {
+      return refused(text({"output \"", name, "\" is ", to_string(rows.front()), " in one row and ",
+                           to_string(row), " in another"}));
+    }
+    for (std::size_t d = 0; d < extents.size(); ++d) {
+      if (extents[d] != got[d]) extents[d] = any;
+    }
+  }
+  TensorSpec spec{.name = name, .dtype = rows.front().dtype()};
+  GALLEY_TRY(spec.shape, Shape::of(extents));
+  return spec;
+}
+
+/// The signature of outputs that have a tensor for each row.
+Result<std::vector<TensorSpec>> row_outputs_of(const Trial& trial, const Tensors& answers,
+                                               std::span<const TensorSpec> declared) {
+  std::vector<TensorSpec> outputs;
+  const std::size_t count = answers.size() / trial.names().size();
+  for (std::size_t i = 0; i < trial.names().size(); ++i) {
+    std::vector<Tensor> rows;
+    for (std::size_t row = 0; row < count; ++row) {
+      Result<Tensor> one = from_torch(answers[i * count + row]);
+      if (!one.has_value()) return refused(text({trial.quoted(i), ": ", one.error().detail}));
+      if (!declared.empty()) {
+        const Result<void> fits = declared[i].check(*one, "output");
+        if (!fits.has_value()) return refused(fits.error().detail);
+      }
+      rows.push_back(*std::move(one));
+    }
+    TensorSpec spec;
+    if (declared.empty()) {
+      GALLEY_TRY(spec, spec_of_rows(trial.names()[i], rows));
+    } else {
+      spec = declared[i];
+    }
+    outputs.push_back(std::move(spec));
+  }
+  return outputs;
+}
+
 }  // namespace
 
-Result<CheckedModel> check_model(Call& call, const Call* as_loaded,
-                                 std::span<const TensorSpec> inputs, const Columns& samples,
-                                 const FunctionOptions& options, at::Device device) {
+Result<CheckedModel> check_model(Call& call, Call* as_loaded, std::span<const TensorSpec> inputs,
+                                 const Columns& samples, const FunctionOptions& options,
+                                 at::Device device) {
   Trial trial(call, inputs, options);
   const std::uint64_t before = call.fingerprint();
   if (const Result<void> bound = trial.bind(samples); !bound.has_value()) {
@@ -248,7 +342,9 @@ Result<CheckedModel> check_model(Call& call, const Call* as_loaded,
     if (found.has_value()) larger = *std::move(found);
   }
   CheckedModel checked;
-  GALLEY_TRY(checked.outputs, outputs_of(trial, together, larger, has_free, options.outputs));
+  GALLEY_TRY(checked.outputs, trial.gives_rows()
+                                  ? row_outputs_of(trial, together, options.outputs)
+                                  : outputs_of(trial, together, larger, has_free, options.outputs));
   checked.writes_inputs = trial.writes_inputs();
   return checked;
 }

@@ -29,8 +29,8 @@ struct CheckedModel {
 ///         on each other, equal rows give different answers, the model changes its own memory,
 ///         answers otherwise in training mode, or gives other outputs than declared;
 ///         resource_exhausted
-Result<CheckedModel> check_model(Call& call, const Call* as_loaded,
-                                 std::span<const TensorSpec> inputs, const Columns& samples,
-                                 const FunctionOptions& options, at::Device device);
+Result<CheckedModel> check_model(Call& call, Call* as_loaded, std::span<const TensorSpec> inputs,
+                                 const Columns& samples, const FunctionOptions& options,
+                                 at::Device device);
 
 }  // namespace galley::inline v1::detail

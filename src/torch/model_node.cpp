@@ -67,12 +67,17 @@ class ModelNode {
  public:
   static constexpr const char* kind = "torch";
 
-  explicit ModelNode(std::shared_ptr<const Model> model) : model_(std::move(model)) {}
+  ModelNode(std::string name, std::shared_ptr<const Model> model)
+      : model_(std::move(model)), name_(std::move(name)) {}
 
   NodeTraits traits() const { return {}; }
   void describe(Description& d) const { model_->describe(d); }
   Result<void> prepare(const PrepareScope& scope) const { return model_->prepare(scope); }
-  Result<void> control(ControlRequest& request) const { return model_->control(request); }
+  Result<void> control(ControlRequest& request) const {
+    GALLEY_TRY(model_->control(request));
+    if (auto* about = request.as<ModelDescription>()) about->name = name_;
+    return {};
+  }
 
   [[gnu::hot]] Outcomes<Out> serve(const NodeHeader& node, const Batch<In>& batch,
                                    const BatchContext& context) const {
@@ -250,6 +255,7 @@ class ModelNode {
     Tensors outputs;
     model_->call(door.inputs, outputs);
     const std::vector<TensorSpec>& specs = model_->signature().outputs;
+    if (model_->gives_rows()) return answer_by_row(outputs, rows);
     check_output_count(outputs.size(), specs.size());
     for (std::size_t i = 0; i < specs.size(); ++i) check_count(specs[i], outputs[i], rows);
     if constexpr (std::same_as<Out, Tensor>) {
@@ -260,6 +266,30 @@ class ModelNode {
       for (std::size_t i = 0; i < specs.size(); ++i) {
         columns.push_back({specs[i].name, own_rows(std::move(outputs[i]))});
       }
+      Result<Rows<NamedTensors>> named = Rows<NamedTensors>::of_columns(std::move(columns));
+      if (!named.has_value()) throw std::runtime_error(named.error().detail);
+      return *std::move(named);
+    }
+  }
+
+  /// What a model gives that has tensors for each row: they stay as they are.
+  Outcomes<Out> answer_by_row(Tensors& outputs, std::size_t rows) const {
+    const std::vector<TensorSpec>& specs = model_->signature().outputs;
+    check_output_count(outputs.size(), specs.size() * rows);
+    std::vector<NamedColumn> columns;
+    for (std::size_t i = 0; i < specs.size(); ++i) {
+      Rows<Tensor> column(rows);
+      for (std::size_t row = 0; row < rows; ++row) {
+        at::Tensor& output = outputs[i * rows + row];
+        at::Tensor block = output.unsqueeze(0);
+        output.reset();  // whoever holds it alone need not be copied
+        column.push_back(own_rows(std::move(block))[0]);
+      }
+      columns.push_back({specs[i].name, std::move(column)});
+    }
+    if constexpr (std::same_as<Out, Tensor>) {
+      return std::move(columns.front().rows);
+    } else {
       Result<Rows<NamedTensors>> named = Rows<NamedTensors>::of_columns(std::move(columns));
       if (!named.has_value()) throw std::runtime_error(named.error().detail);
       return *std::move(named);
@@ -290,6 +320,7 @@ class ModelNode {
   }
 
   std::shared_ptr<const Model> model_;
+  std::string name_;
 };
 
 }  // namespace
@@ -306,7 +337,7 @@ Result<Servable<In, Out>> serve_model(std::string name, std::shared_ptr<const Mo
   const Signature& signature = model->signature();
   if constexpr (std::same_as<In, Tensor>) GALLEY_TRY(only_one("takes ", signature.inputs));
   if constexpr (std::same_as<Out, Tensor>) GALLEY_TRY(only_one("gives ", signature.outputs));
-  return Servable<In, Out>::of_node(std::move(name), ModelNode<In, Out>(std::move(model)));
+  return Servable<In, Out>::of_node(name, ModelNode<In, Out>(name, std::move(model)));
 }
 
 template Result<Servable<Tensor, Tensor>> serve_model(std::string, std::shared_ptr<const Model>);

@@ -2,6 +2,7 @@
 
 #include <galley/core/text.hpp>
 #include <galley/torch/tensor.hpp>
+#include <src/torch/describe.hpp>
 #include <src/torch/errors.hpp>
 #include <src/torch/open_package.hpp>
 #include <src/torch/package_call.hpp>
@@ -106,11 +107,9 @@ Result<OpenPackage> open_package(const std::string& path, const PackageOptions& 
   // On a processor all there is has been mapped or read; other devices read files when they need
   // them.
   if (device.is_cpu()) folder.remove_own();
+  TensorCounter counter;
   const std::unordered_map<std::string, at::Tensor> constants = loader->constants();
-  for (const auto& [name, tensor] : constants) {
-    package.parameters += tensor.numel();
-    package.bytes += tensor.nbytes();
-  }
+  for (const auto& [name, tensor] : constants) counter.add(package.weights, tensor);
   std::vector<std::string> replaceable;
   if (options.replacement == WeightReplacement::in_place) {
     GALLEY_TRY(replaceable, replaceable_weights(facts.weights, constants));

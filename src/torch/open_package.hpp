@@ -5,6 +5,7 @@
 
 #include <galley/core/result.hpp>
 #include <galley/core/signature.hpp>
+#include <galley/torch/description.hpp>
 #include <galley/torch/package.hpp>
 #include <src/torch/call.hpp>
 #include <src/torch/forms.hpp>
@@ -25,8 +26,7 @@ struct OpenPackage {
   Signature signature;  ///< What counts of what is declared and what the package says.
   PackageBatch batch;
   std::size_t runners = 0;
-  std::int64_t parameters = 0;  ///< Elements of its weights.
-  std::uint64_t bytes = 0;      ///< The same in memory.
+  TensorCount weights = {};
 };
 
 /// Opens the package at `path`: of `options`, all that says what it is and where it is to run.

@@ -29,8 +29,10 @@ class ConvertedCall final : public Call {
 
   void operator()(std::span<const at::Tensor> inputs, Tensors& outputs) const override {
     (*call_)(to_own(inputs), outputs);
-    for (std::size_t i = 0; i < outputs.size() && i < wanted_.size(); ++i) {
-      outputs[i] = to_wanted(std::move(outputs[i]), i);
+    if (wanted_.empty()) return;
+    const std::size_t each = gives_rows() ? outputs.size() / wanted_.size() : 1;
+    for (std::size_t i = 0; i < outputs.size() && i / each < wanted_.size(); ++i) {
+      outputs[i] = to_wanted(std::move(outputs[i]), i / each);
     }
   }
 
@@ -44,6 +46,7 @@ class ConvertedCall final : public Call {
     return call_->bind_outputs(to_own(inputs), declared);
   }
 
+  bool gives_rows() const noexcept override { return call_->gives_rows(); }
   std::uint64_t fingerprint() const override { return call_->fingerprint(); }
 
  private:

@@ -121,10 +121,11 @@ const char* name_of(const ArgumentValue& value) {
 class ScriptArguments::Binder {
  public:
   Binder(const c10::FunctionSchema& schema, std::span<const TensorSpec> declared,
-         std::span<const BoundArgument> bound)
+         std::span<const BoundArgument> bound, RowsAs rows)
       : schema_(schema),
         declared_(declared),
         bound_(bound),
+        rows_(rows),
         is_used_(declared.size(), false),
         is_bound_(bound.size(), false) {
     for (const c10::Argument& argument : arguments()) {
@@ -237,6 +238,10 @@ class ScriptArguments::Binder {
     if (const auto tuple = type->cast<c10::TupleType>(); tuple != nullptr && is_tensors(type)) {
       return tuple_at(path, tuple->elements());
     }
+    if (rows_ == RowsAs::list && type->kind() == TypeKind::ListType && is_tensors(type)) {
+      GALLEY_TRY(const std::size_t input, input_at(path));
+      return Slot{.kind = Slot::Kind::rows, .input = input};
+    }
     if (is_tensors(type)) {
       return type->kind() == TypeKind::ListType ? list_at(path) : dict_at(path);
     }
@@ -326,6 +331,7 @@ class ScriptArguments::Binder {
   const c10::FunctionSchema& schema_;
   std::span<const TensorSpec> declared_;
   std::span<const BoundArgument> bound_;
+  RowsAs rows_;
   std::vector<bool> is_used_;
   std::vector<bool> is_bound_;
   bool by_name_ = false;
@@ -334,8 +340,8 @@ class ScriptArguments::Binder {
 
 Result<ScriptArguments> ScriptArguments::of(const c10::FunctionSchema& schema,
                                             std::span<const TensorSpec> declared,
-                                            std::span<const BoundArgument> bound) {
-  return Binder(schema, declared, bound).bind();
+                                            std::span<const BoundArgument> bound, RowsAs rows) {
+  return Binder(schema, declared, bound, rows).bind();
 }
 
 [[gnu::hot]] void ScriptArguments::push(std::span<const at::Tensor> inputs,
@@ -374,6 +380,8 @@ c10::IValue ScriptArguments::make(const Slot& slot, std::span<const at::Tensor> 
       }
       return dict;
     }
+    case Slot::Kind::rows:
+      return c10::List<at::Tensor>(inputs[slot.input].unbind(0));
   }
   return {};
 }

@@ -18,7 +18,8 @@ namespace galley::inline v1::detail {
 /// lists and dicts of tensors), or from a value that was bound.
 ///
 /// Inputs that are declared by names of the method's arguments are taken by name, else in order. An
-/// element of a tuple or list is called "argument.0", of a dict "argument.key".
+/// element of a tuple or list is called "argument.0", of a dict "argument.key". A list whose elements
+/// are the batch's rows is one input.
 ///
 /// Threads  thread-safe
 class ScriptArguments {
@@ -29,7 +30,8 @@ class ScriptArguments {
   ///         value of another type, a name that no argument has
   static Result<ScriptArguments> of(const c10::FunctionSchema& schema,
                                     std::span<const TensorSpec> declared,
-                                    std::span<const BoundArgument> bound);
+                                    std::span<const BoundArgument> bound,
+                                    RowsAs rows = RowsAs::batch);
 
   /// What the inputs are called, in the order of `push`.
   const std::vector<std::string>& input_names() const noexcept { return names_; }
@@ -43,7 +45,7 @@ class ScriptArguments {
 
  private:
   struct Slot {
-    enum class Kind { constant, tensor, value, tuple, list, dict };
+    enum class Kind { constant, tensor, value, tuple, list, dict, rows };
     Kind kind = Kind::constant;
     std::size_t input = 0;
     c10::IValue constant = {};

@@ -229,7 +229,8 @@ Result<std::unique_ptr<ScriptCall>> ScriptCall::make(const Module& module,
     const torch::jit::Method method = call->form_.get_method(name);
     call->function_ = &method.function();
     GALLEY_TRY(call->arguments_, ScriptArguments::of(call->function_->getSchema(), signature.inputs,
-                                                     signature.arguments));
+                                                     signature.arguments, signature.rows));
+    call->rows_ = signature.rows;
     if (auto* graph = dynamic_cast<torch::jit::GraphFunction*>(call->function_)) {
       if (form.profiling == Profiling::off) {
         graph->_set_initial_executor_execution_mode(torch::jit::ExecutorExecutionMode::SIMPLE);
@@ -292,7 +293,12 @@ c10::IValue ScriptCall::run(const c10::IValue& self, std::span<const at::Tensor>
 }
 
 void ScriptCall::operator()(std::span<const at::Tensor> inputs, Tensors& outputs) const {
-  outputs_.unpack(run(self_, inputs), outputs);
+  if (row_outputs_.has_value()) [[unlikely]] {
+    row_outputs_->unpack(run(self_, inputs), static_cast<std::size_t>(inputs.front().size(0)),
+                         outputs);
+  } else {
+    outputs_.unpack(run(self_, inputs), outputs);
+  }
   if (layout_ == Layout::contiguous) [[likely]]
     return;
   for (at::Tensor& output : outputs) output = output.contiguous();
@@ -311,7 +317,13 @@ std::vector<std::string> ScriptCall::bind_outputs(std::span<const at::Tensor> in
 std::vector<std::string> ScriptCall::bind_outputs_of(const c10::IValue& self,
                                                      std::span<const at::Tensor> inputs,
                                                      std::span<const TensorSpec> declared) {
-  outputs_ = ScriptOutputs::in(run(self, inputs), declared);
+  const c10::IValue answer = run(self, inputs);
+  if (rows_ == RowsAs::list) {
+    const auto rows = static_cast<std::size_t>(inputs.front().size(0));
+    row_outputs_ = ScriptRows::in(answer, rows, declared);
+    if (row_outputs_.has_value()) return row_outputs_->names();
+  }
+  outputs_ = ScriptOutputs::in(answer, declared);
   return outputs_.names();
 }
 

@@ -8,6 +8,7 @@
 #include <src/torch/call.hpp>
 #include <src/torch/script_arguments.hpp>
 #include <src/torch/script_outputs.hpp>
+#include <src/torch/script_rows.hpp>
 
 #include <cstdint>
 #include <memory>
@@ -47,6 +48,7 @@ class ScriptCall final : public Call {
     std::string method = "forward";
     std::vector<TensorSpec> inputs = {};
     std::vector<BoundArgument> arguments = {};
+    RowsAs rows = RowsAs::batch;
   };
 
   /// Errors  failed_precondition: no such method, an argument that nothing is given for, the form
@@ -59,6 +61,7 @@ class ScriptCall final : public Call {
   std::vector<std::string> bind_outputs(std::span<const at::Tensor> inputs,
                                         std::span<const TensorSpec> declared) override;
   std::uint64_t fingerprint() const override;
+  bool gives_rows() const noexcept override { return row_outputs_.has_value(); }
 
   /// The same as the call and as `bind_outputs`, of another object than the form's module.
   void call_of(const c10::IValue& self, std::span<const at::Tensor> inputs, Tensors& outputs) const;
@@ -84,6 +87,8 @@ class ScriptCall final : public Call {
   Layout layout_ = Layout::contiguous;
   ScriptArguments arguments_;
   ScriptOutputs outputs_;
+  RowsAs rows_ = RowsAs::batch;
+  std::optional<ScriptRows> row_outputs_;  // in the place of `outputs_`
 };
 
 }  // namespace galley::inline v1::detail

@@ -92,6 +92,8 @@ class ScriptState {
   void trim(State& state) const;
 
   const std::vector<std::string>& paths() const noexcept { return paths_; }
+  /// What each of them is at first.
+  const Values& initial() const noexcept { return initial_; }
   /// Of the tensors, at first.
   std::size_t bytes() const noexcept { return bytes_; }
 

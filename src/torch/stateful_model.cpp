@@ -1,6 +1,8 @@
 #include <src/torch/torch_headers.hpp>
 
 #include <galley/core/text.hpp>
+#include <galley/torch/tensor.hpp>
+#include <src/torch/description.hpp>
 #include <src/torch/errors.hpp>
 #include <src/torch/model_check.hpp>
 #include <src/torch/stateful_model.hpp>
@@ -14,20 +16,22 @@ namespace {
 
 constexpr int warm_steps = 2;
 
-std::string list_of(const std::vector<std::string>& names) {
-  std::string all;
-  for (const std::string& name : names) all.append(all.empty() ? "" : ", ").append(name);
-  return all;
-}
-
-void set_fact(std::vector<std::pair<std::string, std::string>>& facts, const std::string& name,
-              std::string value) {
-  const auto known = std::ranges::find(facts, name, &std::pair<std::string, std::string>::first);
-  if (known != facts.end()) {
-    known->second = std::move(value);
-  } else {
-    facts.emplace_back(name, std::move(value));
+std::vector<StateAttribute> state_of(const ScriptState& state) {
+  std::vector<StateAttribute> all;
+  for (std::size_t i = 0; i < state.paths().size(); ++i) {
+    const c10::IValue& value = state.initial()[i];
+    StateAttribute& one = all.emplace_back();
+    one.name = state.paths()[i];
+    one.type = value.isTensor() ? "" : value.tagKind();
+    if (!value.isTensor() || !value.toTensor().defined()) continue;
+    const at::Tensor& tensor = value.toTensor();
+    const Result<DType> dtype = from_torch(tensor.scalar_type());
+    one.type = dtype.has_value() ? to_string(*dtype) : c10::toString(tensor.scalar_type());
+    one.bytes = tensor.nbytes();
+    const Result<Shape> shape = Shape::of({tensor.sizes().data(), tensor.sizes().size()});
+    if (shape.has_value()) one.shape = *shape;
   }
+  return all;
 }
 
 }  // namespace
@@ -43,7 +47,7 @@ Result<std::shared_ptr<const StatefulModel>> StatefulModel::make(StatefulDraft d
     auto model = std::make_shared<StatefulModel>();
     model->kind_ = draft.draft.kind;
     model->threads_ = draft.draft.options.threads;
-    model->facts_ = std::move(draft.draft.facts);
+    model->about_ = std::move(draft.draft.about);
     GALLEY_TRY(model->check(draft));
     model->sequences_ =
         std::make_unique<Sequences<States>>(States{model->call_.get()}, draft.state);
@@ -72,7 +76,6 @@ Result<void> StatefulModel::check(StatefulDraft& draft) {
     GALLEY_TRY(as_loaded,
                StatefulCall::make(*draft.as_loaded, draft.signature,
                                   {.freeze = Freeze::no, .state = found.paths}, found.initial));
-    as_loaded->bind_outputs(samples_, rest.options.outputs);
   }
   GALLEY_TRY(ChosenCall chosen, choose_call(draft.module, draft.signature, draft.form,
                                             std::move(found), samples_, rest.options));
@@ -81,13 +84,16 @@ Result<void> StatefulModel::check(StatefulDraft& draft) {
                                                rest.options, rest.device));
   signature_.outputs = std::move(checked.outputs);
   if (!chosen.refused.empty()) {
-    set_fact(facts_, "frozen", "no: " + chosen.refused);
-    set_fact(facts_, "optimised", "no");
+    about_.script->freeze = Freeze::no;
+    about_.script->optimize = Optimize::no;
+    about_.script->refused = std::move(chosen.refused);
   }
-  set_fact(facts_, "state", list_of(call_->state().paths()));
-  set_fact(facts_, "state_bytes", std::to_string(call_->state().bytes()));
-  set_fact(facts_, "reset", draft.state.reset.empty() ? "as saved" : draft.state.reset);
-  set_fact(facts_, "forms", "not tried: it keeps a state");
+  about_.script->reset = draft.state.reset;
+  GALLEY_TRY(about_.device, from_torch(rest.device));
+  about_.libtorch = libtorch_version();
+  about_.signature = signature_;
+  about_.state = state_of(call_->state());
+  about_.state_bytes = call_->state().bytes();
   return {};
 }
 
@@ -118,14 +124,17 @@ Result<void> StatefulModel::prepare(const PrepareScope& scope) const {
 void StatefulModel::describe(Description& description) const {
   description.kind = kind_;
   description.signature = std::make_shared<const Signature>(signature_);
-  description.options = facts_;
+  description.options = options_of(about_);
   sequences_->describe(description);
-  description.options.emplace_back("libtorch", libtorch_version());
 }
 
 Result<void> StatefulModel::control(ControlRequest& request) const {
   if (auto* statistics = request.as<TorchStatistics>()) {
     statistics->unprepared_calls = unprepared_calls_.load(std::memory_order_relaxed);
+    return {};
+  }
+  if (auto* about = request.as<ModelDescription>()) {
+    *about = about_;
     return {};
   }
   try {

@@ -8,6 +8,7 @@
 #include <galley/core/result.hpp>
 #include <galley/core/servable.hpp>
 #include <galley/core/signature.hpp>
+#include <galley/torch/description.hpp>
 #include <galley/torch/options.hpp>
 #include <src/torch/model.hpp>
 #include <src/torch/stateful_call.hpp>
@@ -75,7 +76,7 @@ class StatefulModel {
   Signature signature_;
   Columns samples_;
   ThreadOptions threads_;
-  std::vector<std::pair<std::string, std::string>> facts_;
+  ModelDescription about_;
   mutable std::atomic<std::uint64_t> unprepared_calls_{0};
 };
 

@@ -25,14 +25,19 @@ class StatefulNode {
  public:
   static constexpr const char* kind = "torch";
 
-  explicit StatefulNode(std::shared_ptr<const StatefulModel> model) : model_(std::move(model)) {}
+  StatefulNode(std::string name, std::shared_ptr<const StatefulModel> model)
+      : model_(std::move(model)), name_(std::move(name)) {}
 
   NodeTraits traits() const {
     return {.stateful = true, .deterministic = false, .repeatable = false};
   }
   void describe(Description& d) const { model_->describe(d); }
   Result<void> prepare(const PrepareScope& scope) const { return model_->prepare(scope); }
-  Result<void> control(ControlRequest& request) const { return model_->control(request); }
+  Result<void> control(ControlRequest& request) const {
+    GALLEY_TRY(model_->control(request));
+    if (auto* about = request.as<ModelDescription>()) about->name = name_;
+    return {};
+  }
 
   Outcomes<Out> serve(const NodeHeader& node, const Batch<In>& batch,
                       const BatchContext& context) const {
@@ -164,6 +169,7 @@ class StatefulNode {
   }
 
   std::shared_ptr<const StatefulModel> model_;
+  std::string name_;
 };
 
 }  // namespace
@@ -174,7 +180,8 @@ Result<Servable<In, Out>> serve_model(std::string name,
   const Signature& signature = model->signature();
   if constexpr (std::same_as<In, Tensor>) GALLEY_TRY(only_one("takes ", signature.inputs));
   if constexpr (std::same_as<Out, Tensor>) GALLEY_TRY(only_one("gives ", signature.outputs));
-  return Servable<In, Out>::of_node(std::move(name), StatefulNode<In, Out>(std::move(model)));
+  StatefulNode<In, Out> node(name, std::move(model));
+  return Servable<In, Out>::of_node(std::move(name), std::move(node));
 }
 
 template Result<Servable<Tensor, Tensor>> serve_model(std::string,

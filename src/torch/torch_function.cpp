@@ -2,6 +2,7 @@
 
 #include <galley/core/text.hpp>
 #include <galley/torch/module.hpp>
+#include <src/torch/describe.hpp>
 #include <src/torch/errors.hpp>
 #include <src/torch/model.hpp>
 
@@ -54,6 +55,17 @@ class FunctionCall final : public Call {
   TorchFunction function_;
 };
 
+void describe_function(ModelDescription& about, const TorchFunction& function) {
+  about.format = function.state ? ModelFormat::module : ModelFormat::function;
+  if (!function.state) return;
+  TensorCounter counter;
+  std::size_t left = function.parameters;
+  for (const at::Tensor& tensor : function.state()) {
+    counter.add(left == 0 ? about.buffers : about.parameters, tensor);
+    left -= left == 0 ? 0 : 1;
+  }
+}
+
 }  // namespace
 
 template <class In, class Out>
@@ -68,11 +80,7 @@ Result<Servable<In, Out>> serve_torch_function(std::string name, TorchFunction f
   ModelDraft draft;
   try {
     draft.kind = function.state ? "torch_module" : "torch_function";
-    if (function.state) {
-      std::int64_t elements = 0;
-      for (const at::Tensor& tensor : function.state()) elements += tensor.numel();
-      draft.facts.emplace_back("parameters", std::to_string(elements));
-    }
+    describe_function(draft.about, function);
     if (function.one) draft.input_names = {"input"};
     if (function.one && options.inputs.size() == 1) {
       draft.input_names = {options.inputs.front().name};

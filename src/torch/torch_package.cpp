@@ -15,15 +15,17 @@ namespace galley::inline v1 {
 
 namespace {
 
-void add_facts(detail::ModelDraft& draft, const detail::OpenPackage& package) {
-  draft.facts.emplace_back("format", "AOTInductor");
-  draft.facts.emplace_back("device", package.facts.device);
-  draft.facts.emplace_back("instructions", package.facts.instructions);
-  draft.facts.emplace_back("batch_min", std::to_string(package.batch.min));
-  draft.facts.emplace_back("batch_max", std::to_string(package.batch.max));
-  draft.facts.emplace_back("runners", std::to_string(package.runners));
-  draft.facts.emplace_back("parameters", std::to_string(package.parameters));
-  draft.facts.emplace_back("bytes", std::to_string(package.bytes));
+void describe_package(ModelDescription& about, const detail::OpenPackage& package) {
+  const detail::PackageFacts& facts = package.facts;
+  about.format = ModelFormat::aot_inductor;
+  about.package = PackageDescription{.device = facts.device,
+                                     .platform = facts.platform,
+                                     .machine = facts.machine,
+                                     .instructions = facts.instructions,
+                                     .libtorch = facts.libtorch,
+                                     .batch = package.batch,
+                                     .runners = package.runners};
+  about.constants = package.weights;
 }
 
 FunctionOptions function_options(PackageOptions&& options, Signature&& signature) {
@@ -48,7 +50,7 @@ Result<std::shared_ptr<const detail::Model>> make_model(const std::string& path,
     GALLEY_TRY(detail::OpenPackage package, detail::open_package(path, options));
     draft.kind = "torch_package";
     GALLEY_TRY(draft.device, to_torch(options.device));
-    add_facts(draft, package);
+    describe_package(draft.about, package);
     draft.call = std::move(package.call);
     draft.form = "package " + std::filesystem::path(path).filename().string();
     if (options.device.is_cpu() && !package.signature.inputs.empty()) {

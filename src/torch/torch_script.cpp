@@ -4,12 +4,14 @@
 #include <galley/torch/script.hpp>
 #include <galley/torch/tensor.hpp>
 #include <src/torch/archive.hpp>
+#include <src/torch/describe.hpp>
 #include <src/torch/errors.hpp>
 #include <src/torch/model.hpp>
 #include <src/torch/open_package.hpp>
 #include <src/torch/reduced_forms.hpp>
 #include <src/torch/script_call.hpp>
 #include <src/torch/stateful_model.hpp>
+#include <src/torch/torch_compat.hpp>
 #include <src/torch/weight_targets.hpp>
 
 #include <cstddef>
@@ -47,29 +49,13 @@ Result<Module> load(const std::string& path, at::Device device) {
   return load(in, device);
 }
 
-bool is_training(const Module& module) {
-  for (const Module& part : module.modules()) {
-    if (part.hasattr("training") && part.is_training()) return true;
-  }
-  return false;
-}
-
-void add_facts(std::vector<std::pair<std::string, std::string>>& facts, const Module& module,
-               const ScriptOptions& options) {
-  std::int64_t elements = 0;
-  std::uint64_t bytes = 0;
-  for (const auto& attribute : module.named_attributes()) {
-    if (!attribute.value.isTensor() || !attribute.value.toTensor().defined()) continue;
-    elements += attribute.value.toTensor().numel();
-    bytes += attribute.value.toTensor().nbytes();
-  }
-  facts.emplace_back("method", options.method);
-  facts.emplace_back("frozen", options.freeze == Freeze::yes ? "yes" : "no");
-  facts.emplace_back("optimised", options.optimize == Optimize::for_inference ? "yes" : "no");
-  facts.emplace_back("profiling", options.profiling == Profiling::off ? "off" : "as host");
-  facts.emplace_back("device", to_string(options.device));
-  facts.emplace_back("parameters", std::to_string(elements));
-  facts.emplace_back("bytes", std::to_string(bytes));
+void add_options(ScriptDescription& script, const ScriptOptions& options) {
+  script.method = options.method;
+  script.arguments = options.arguments;
+  script.rows = options.rows;
+  script.freeze = options.freeze;
+  script.optimize = options.optimize;
+  script.profiling = options.profiling;
 }
 
 FunctionOptions function_options(ScriptOptions options) {
@@ -124,12 +110,10 @@ std::vector<detail::FormMaker> other_forms(const Module& module,
 
 /// Loads the weights that `options` give, if they do.
 Result<void> replace_weights(const Module& module, const ScriptOptions& options,
-                             std::vector<std::pair<std::string, std::string>>& facts) {
+                             ModelDescription& about) {
   if (!options.weights.has_value()) return {};
-  GALLEY_TRY(const WeightReport report,
-             detail::load_weights(detail::weight_targets(module), *options.weights,
-                                  options.weight_options));
-  facts.emplace_back("weights", to_string(report));
+  GALLEY_TRY(about.weights, detail::load_weights(detail::weight_targets(module), *options.weights,
+                                                 options.weight_options));
   return {};
 }
 
@@ -146,12 +130,13 @@ Result<std::vector<detail::FormMaker>> packages_beside(const std::vector<std::st
 /// Readies a module as it was loaded: weights, facts and eval(). The module as it was before that,
 /// where it changed anything.
 Result<std::optional<Module>> ready(Module& module, const ScriptOptions& options,
-                                    std::vector<std::pair<std::string, std::string>>& facts) {
+                                    ModelDescription& about) {
   try {
-    add_facts(facts, module, options);
-    GALLEY_TRY(replace_weights(module, options, facts));
+    detail::describe_module(about, module);
+    add_options(*about.script, options);
+    GALLEY_TRY(replace_weights(module, options, about));
     std::optional<Module> as_loaded;
-    if (is_training(module)) {
+    if (about.script->is_training) {
       as_loaded = module.deepcopy();
       module.eval();
     }
@@ -171,7 +156,12 @@ detail::ModelDraft draft_of(at::Device device) {
 Result<std::shared_ptr<const detail::StatefulModel>> make_stateful(Module module, at::Device device,
                                                                    ScriptOptions options) {
   detail::ModelDraft draft = draft_of(device);
-  GALLEY_TRY(std::optional<Module> as_loaded, ready(module, options, draft.facts));
+  GALLEY_TRY(std::optional<Module> as_loaded, ready(module, options, draft.about));
+  if (options.rows == RowsAs::list) {
+    return Error(
+        Status::invalid_argument,
+        "options.rows: a module with a state is called with one row at a time, not a list");
+  }
   draft.form_options = options.forms;
   detail::ScriptCall::Signature signature{options.method, options.inputs, options.arguments};
   const detail::ScriptCall::Form form{options.freeze, options.optimize, options.profiling};
@@ -185,8 +175,9 @@ Result<std::shared_ptr<const detail::Model>> make_model(Module module, at::Devic
                                                         ScriptOptions options) {
   detail::ModelDraft draft = draft_of(device);
   const detail::ScriptCall::Form form{options.freeze, options.optimize, options.profiling};
-  const detail::ScriptCall::Signature signature{options.method, options.inputs, options.arguments};
-  GALLEY_TRY(const std::optional<Module> as_loaded, ready(module, options, draft.facts));
+  const detail::ScriptCall::Signature signature{options.method, options.inputs, options.arguments,
+                                                options.rows};
+  GALLEY_TRY(const std::optional<Module> as_loaded, ready(module, options, draft.about));
   if (as_loaded.has_value()) {
     GALLEY_TRY(draft.as_loaded, detail::ScriptCall::make(*as_loaded, signature, {Freeze::no}));
   }
@@ -249,6 +240,20 @@ const char* to_string(ScriptForm form) noexcept {
       return "convolutions";
   }
   return "unknown";
+}
+
+Result<ModelDescription> describe_script(const std::string& path) {
+  try {
+    const c10::InferenceMode inference;
+    Result<Module> module = load(path, at::kCPU);
+    if (!module.has_value()) return within("\"" + path + "\"", std::move(module).error());
+    ModelDescription about{.name = std::filesystem::path(path).stem().string(),
+                           .libtorch = detail::libtorch_version()};
+    detail::describe_module(about, *module);
+    return about;
+  } catch (...) {
+    return within("\"" + path + "\"", detail::caught());
+  }
 }
 
 template <TensorRow In, TensorRow Out>

@@ -148,6 +148,17 @@ TEST_CASE("a package says what it takes and gives", "[torch]") {
   // Of 608: Inductor makes constants of up to eight elements, the last bias, part of the code.
   CHECK(option(first, "parameters") == "600");
   CHECK(option(first, "bytes") == "2400");
+  galley::ModelDescription about;
+  REQUIRE(package("first.pt2", {.runners = 3}).control("", about).has_value());
+  CHECK(about.format == galley::ModelFormat::aot_inductor);
+  REQUIRE(about.package.has_value());
+  CHECK((about.package->batch == galley::PackageBatch{1, 64}));
+  CHECK(about.package->runners == 3);
+  CHECK(about.package->device == "cpu");
+  CHECK(about.package->libtorch.starts_with(about.libtorch));
+  CHECK(about.constants.elements == 600);
+  CHECK((about.runs == std::vector<galley::FormRange>{{1, "package first.pt2"}}));
+  support::has(to_string(about), "\nbatch       1 to 64 rows, 3 runners\n");
   const galley::Description fixed = package("first_4.pt2", {.name = "four"}).describe();
   CHECK(fixed.name == "four");
   CHECK(option(fixed, "batch_min") == "4");

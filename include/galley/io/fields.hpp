@@ -74,6 +74,13 @@ class Fields {
     requires(std::derived_from<T, Base>)
   Fields&& add(std::string name, M Base::*member, std::string doc, const Limits& limits = {}) &&;
 
+  /// The member that was added last has to be there, whatever T{} holds.
+  Fields&& required() && {
+    list_->schema.fields.back().required = true;
+    list_->schema.fields.back().otherwise.reset();
+    return std::move(*this);
+  }
+
   /// Of a node: its rows are what the child of this name takes, or gives: what is known of the
   /// child's tensors is known of the node's. Of a list of children, all of them.
   Fields&& inputs_from(std::string child) && {

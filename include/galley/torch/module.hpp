@@ -8,6 +8,7 @@
 #include <galley/torch/options.hpp>
 
 #include <concepts>
+#include <cstddef>
 #include <functional>
 #include <memory>
 #include <string>
@@ -47,6 +48,7 @@ struct TorchFunction {
   std::function<at::Tensor(const at::Tensor&)> one = {};  // not both of these
   std::function<std::vector<at::Tensor>(const std::vector<at::Tensor>&)> many = {};
   std::function<std::vector<at::Tensor>()> state = {};  // parameters and buffers, when it has any
+  std::size_t parameters = 0;  // so many of the state; buffers come after them
   bool is_training = false;
 };
 
@@ -107,6 +109,7 @@ Result<Servable<Tensor, Tensor>> torch_module(std::string name, std::shared_ptr<
       for (auto& buffer : module->buffers()) all.push_back(buffer);
       return all;
     };
+    function.parameters = module->parameters().size();
   }
   if constexpr (requires {
                   { module->is_training() } -> std::convertible_to<bool>;

@@ -132,6 +132,17 @@ struct BoundArgument {
   ArgumentValue value = {};
 };
 
+/// How a batch's rows go into a method, and come out of it.
+enum class RowsAs : std::uint8_t {
+  batch,  ///< As one tensor [n, *F] for each input and output.
+  /// As lists with an element for each row, as detectors of images take and give them: a
+  /// `List[Tensor]` argument is one input, whose tensors are the rows', and an answer that is a
+  /// list has for each row a tensor, or a tuple or dict of tensors, which need not be of one shape.
+  /// Other arguments and answers are as with `batch`. Rows of unequal shape are computed apart: what
+  /// a model pads among them would change its answers.
+  list,
+};
+
 /// What may be said of a TorchScript model. The members that `FunctionOptions` has mean the same.
 ///
 /// Where an input has the name of an argument of the method, all are taken by name, else they come
@@ -148,6 +159,7 @@ struct ScriptOptions {
   std::vector<TensorSpec> inputs = {};
   std::vector<TensorSpec> outputs = {};
   std::vector<BoundArgument> arguments = {};
+  RowsAs rows = RowsAs::batch;
   /// For a module that keeps a state within itself: each sequence of rows has its own. It runs as
   /// one form; `forms` are not tried.
   std::optional<ModuleState> state = {};

@@ -42,6 +42,7 @@ void io::detail::Support<Tensor, Tensor>::add(Registry& registry) {
   add_tensor_padded(registry);
   add_tensor_routes(registry);
   add_tensor_shadows(registry);
+  add_stateful(registry);
 }
 
 }  // namespace galley::inline v1

@@ -15,5 +15,6 @@ void add_tensor_lateness(Registry& registry);  ///< hedge, timeout
 void add_tensor_padded(Registry& registry);
 void add_tensor_routes(Registry& registry);
 void add_tensor_shadows(Registry& registry);
+void add_stateful(Registry& registry);  ///< with_state, of named tensors
 
 }  // namespace galley::inline v1::io::detail

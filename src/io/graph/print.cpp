@@ -146,25 +146,50 @@ class Printer {
         if (inner.object() != nullptr) into.set(field.name, std::move(inner));
         continue;
       }
+      if (is_list_of_objects(field)) {
+        add_items(options, full, field, into);
+        continue;
+      }
+      // A part of something in a list has that before its options; else there is one such.
+      const std::string within = before.empty() ? before : full + '.';
       for (const auto& [name, text] : options) {
         if (name != full) continue;
         std::optional<Value> value = field.schema.type == Schema::Type::named
-                                         ? policy_of(text, options, field.schema)
+                                         ? policy_of(text, options, within, field.schema)
                                          : scalar_of(text, field.schema);
         if (value.has_value()) into.set(field.name, *std::move(value));
       }
     }
   }
 
-  /// A policy that goes by its kind's name, with its own options; none where not all that it needs
-  /// is among them.
+  static bool is_list_of_objects(const Field& field) {
+    return field.schema.type == Schema::Type::list &&
+           field.schema.element[0].type == Schema::Type::object;
+  }
+
+  /// A list of objects, whose options are "tensors.0.input" and so on.
+  void add_items(const Options& options, const std::string& full, const Field& list,
+                 Value& into) const {
+    Value::List items;
+    for (;;) {
+      Value item;
+      const std::string before = full + '.' + std::to_string(items.size()) + '.';
+      add_fields(options, before, list.schema.element[0].fields, item);
+      if (item.object() == nullptr) break;
+      items.push_back(std::move(item));
+    }
+    if (!items.empty()) into.set(list.name, Value(std::move(items)));
+  }
+
+  /// A policy that goes by its kind's name, with its own options, `before` their names; none where
+  /// not all that it needs is among them. What only code can say is opaque, and does not load.
   std::optional<Value> policy_of(const std::string& kind, const Options& options,
-                                 const Schema& schema) const {
+                                 const std::string& before, const Schema& schema) const {
     const Maker* maker = find_maker(registry_, schema, kind);
-    if (maker == nullptr) return std::nullopt;
     Value policy;
     policy.set("kind", Value(kind));
-    add_fields(options, "", maker->schema.fields, policy);
+    if (maker == nullptr) return kind == "opaque" ? std::optional(policy) : std::nullopt;
+    add_fields(options, before, maker->schema.fields, policy);
     for (const Field& field : maker->schema.fields) {
       if (field.required && policy.find(field.name) == nullptr) return std::nullopt;
     }

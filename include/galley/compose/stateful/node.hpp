@@ -1,7 +1,9 @@
 // How the rows of a batch are given their sequences' states, and the states what the model answers.
 #pragma once
 
+#include <galley/compose/resilience/text.hpp>
 #include <galley/compose/stateful/sequences.hpp>
+#include <galley/compose/stateful/text.hpp>
 #include <galley/core/named_tensors.hpp>
 #include <galley/core/row_algebra.hpp>
 #include <galley/core/servable.hpp>
@@ -51,6 +53,7 @@ class StateNode {
   StateNode(Servable<NamedTensors, NamedTensors> child, std::vector<StatePart> parts,
             std::vector<std::byte> initial, const StateOptions& options)
       : child_(std::move(child)),
+        tensors_(options.tensors),
         parts_(std::move(parts)),
         bytes_(initial.size()),
         sequences_(
@@ -66,11 +69,11 @@ class StateNode {
   void each_child(FunctionRef<void(const NodeHeader&)> visit) const { visit(child_.node()); }
 
   void describe(Description& description) const {
+    describe_tensors(description.options, tensors_);
     std::string state;
     for (const StatePart& part : parts_) {
-      state.append(state.empty() ? "" : ", ").append(part.input).append(" from ");
-      state.append(part.output).append(", ").append(to_string(part.dtype)).append(" ");
-      state.append(to_string(part.shape));
+      state.append(state.empty() ? "" : ", ").append(part.input).append(" ");
+      state.append(to_string(part.dtype)).append(" ").append(to_string(part.shape));
     }
     description.options.emplace_back("state", state);
     description.options.emplace_back("state_bytes", std::to_string(bytes_));
@@ -272,6 +275,7 @@ class StateNode {
   }
 
   Servable<NamedTensors, NamedTensors> child_;
+  std::vector<StateTensor> tensors_;  // as they were asked for
   std::vector<StatePart> parts_;
   std::size_t bytes_;
   std::unique_ptr<Sequences<ByteStates>> sequences_;

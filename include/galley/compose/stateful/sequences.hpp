@@ -1,6 +1,7 @@
 // The states of sequences, by key.
 #pragma once
 
+#include <galley/compose/resilience/text.hpp>
 #include <galley/compose/stateful/options.hpp>
 #include <galley/core/context.hpp>
 #include <galley/core/node.hpp>
@@ -160,7 +161,7 @@ class Sequences {
     description.options.emplace_back("start",
                                      start_ == SequenceStart::asked ? "asked" : "first_row");
     description.options.emplace_back("max_sequences", std::to_string(most_));
-    description.options.emplace_back("expiry_ns", std::to_string(expiry_.count()));
+    description.options.emplace_back("expiry", text_of(expiry_));
   }
 
   const Maker& maker() const noexcept { return maker_; }
