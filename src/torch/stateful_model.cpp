@@ -40,7 +40,7 @@ Result<std::shared_ptr<const StatefulModel>> StatefulModel::make(StatefulDraft d
   const c10::InferenceMode inference;
   GALLEY_TRY(check_sequences(draft.state, "options.state."));
   const FormOptions& forms = draft.draft.form_options;
-  if (!forms.pinned.empty() || !forms.packages.empty()) {
+  if (!forms.pinned.empty() || !forms.packages.empty() || !forms.reduced.tried.empty()) {
     return refused("options.forms: a module with a state has no other forms, and no packages");
   }
   try {

@@ -72,6 +72,9 @@ TEST_CASE("what is said of a state that does not fit the module is refused", "[t
   ScriptOptions packaged = options();
   packaged.forms.packages = {"model.pt2"};
   refused(by_assignment(), packaged, "and no packages");
+  ScriptOptions reduced = options();
+  reduced.forms.reduced = {.tried = {galley::Reduction::bfloat16}, .error = {.absolute = 1}};
+  refused(by_assignment(), reduced, "a module with a state has no other forms");
   Module made = by_assignment();
   made.define("def set(self, value: float) -> None:\n    self.h = self.h * 0.0 + value\n");
   refused(made, options({.reset = "set"}), "set() does not run without arguments");
