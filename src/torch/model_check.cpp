@@ -263,8 +263,8 @@ Error changes_itself(std::string_view and_more) {
             and_more.empty() ? "" : "; ", and_more}));
 }
 
-/// What rows of one output have in common: an extent is free where they differ, and so is the first,
-/// which is how many things there are in a row.
+/// What rows of one output have in common: an extent is free where they differ, and so is the
+/// first, which is how many things there are in a row.
 Result<TensorSpec> spec_of_rows(const std::string& name, std::span<const Tensor> rows) {
   const auto first = rows.front().shape().extents();
   std::vector<std::int64_t> extents(first.begin(), first.end());

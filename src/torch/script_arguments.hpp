@@ -18,8 +18,8 @@ namespace galley::inline v1::detail {
 /// lists and dicts of tensors), or from a value that was bound.
 ///
 /// Inputs that are declared by names of the method's arguments are taken by name, else in order. An
-/// element of a tuple or list is called "argument.0", of a dict "argument.key". A list whose elements
-/// are the batch's rows is one input.
+/// element of a tuple or list is called "argument.0", of a dict "argument.key". A list whose
+/// elements are the batch's rows is one input.
 ///
 /// Threads  thread-safe
 class ScriptArguments {

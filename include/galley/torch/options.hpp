@@ -138,8 +138,8 @@ enum class RowsAs : std::uint8_t {
   /// As lists with an element for each row, as detectors of images take and give them: a
   /// `List[Tensor]` argument is one input, whose tensors are the rows', and an answer that is a
   /// list has for each row a tensor, or a tuple or dict of tensors, which need not be of one shape.
-  /// Other arguments and answers are as with `batch`. Rows of unequal shape are computed apart: what
-  /// a model pads among them would change its answers.
+  /// Other arguments and answers are as with `batch`. Rows of unequal shape are computed apart:
+  /// what a model pads among them would change its answers.
   list,
 };
 
