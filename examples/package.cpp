@@ -1,6 +1,5 @@
-// A compiled package behind a batcher: the rows of four callers are one batch. It is made by
-//
-//   python3 examples/export_model.py examples/digits_model.py:net build/digits_package
+// A compiled package behind a batcher: the rows of four callers are one batch. examples/demo.sh
+// trains the network and makes the package, with examples/export_model.py.
 #include <galley/compose/batched.hpp>
 #include <galley/core/future.hpp>
 #include <galley/runtime/thread_pool.hpp>
@@ -18,8 +17,7 @@
 
 namespace {
 
-using galley::Result;
-using galley::Tensor;
+using galley::Result, galley::Tensor;
 
 Tensor image_of(const digits::Digit& digit) {
   std::vector<float> pixels;
@@ -42,19 +40,21 @@ int main(int argc, char** argv) {
   const auto net = galley::torch_package(path, {.name = "digits"});
   if (!net.has_value()) {  // not every LibTorch loads packages, nor can every machine export one
     std::printf("nothing to serve: %s\n", to_string(net.error()).c_str());
-    const bool is_lacking =
-        net.status() == galley::Status::not_found || net.status() == galley::Status::unimplemented;
-    return is_lacking ? 0 : 1;
+    const bool none_was_named = argc == 1 && net.status() == galley::Status::not_found;
+    return none_was_named || net.status() == galley::Status::unimplemented ? 0 : 1;
   }
   galley::ModelDescription about;
   if (!net->control("", about).has_value()) return 1;
   std::printf("%s", to_string(about).c_str());
 
+  const digits::Loaded data = digits::read("examples/data/digits.csv");
+  if (!data.error.empty()) return std::printf("%s\n", data.error.c_str()), 1;
   std::vector<Tensor> images, alone;  // and what the package answers to each by itself
-  for (const auto& digit :
-       digits::split(digits::read("examples/data/digits.csv").digits).held_out) {
+  for (const auto& digit : digits::split(data.digits).held_out) {
     images.push_back(image_of(digit));
-    alone.push_back(*net->serve(images.back()));
+    const Result<Tensor> answer = net->serve(images.back());
+    if (!answer.has_value()) return std::printf("%s\n", to_string(answer.error()).c_str()), 1;
+    alone.push_back(*answer);
   }
   const galley::ThreadPool pool({.workers = 1});
   const auto served = galley::batched(pool, *net);

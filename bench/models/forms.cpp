@@ -11,6 +11,7 @@
 #include <chrono>
 #include <cstddef>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -148,16 +149,18 @@ struct Precisions {
   std::unique_ptr<Bare> bare;
 };
 
-Precisions precisions_of(Report& report, const Subject& subject) {
+std::optional<Precisions> precisions_of(Report& report, const Subject& subject) {
   using galley::Reduction;
   auto equal = loaded(subject, {});
   report.check(equal.has_value(), subject.name + " could not be loaded");
+  if (!equal.has_value()) return std::nullopt;
   Precisions all{*std::move(equal), {}, {}, std::make_unique<Bare>(subject.file, Form::galleys)};
   const std::vector<std::vector<Reduction>> choices{{Reduction::bfloat16},
                                                     {Reduction::int8_dynamic}};
   for (const std::vector<Reduction>& tried : choices) {
     auto served = loaded(subject, {.reduced = {.tried = tried, .error = allowed}});
     report.check(served.has_value(), subject.name + " could not be loaded with lower precision");
+    if (!served.has_value()) return std::nullopt;
     const std::string name = to_string(tried.front());
     for (const auto& [what, says] : served->describe().options) {
       if (what == "form " + name || what == "runs") {
@@ -199,6 +202,7 @@ void precision_case(Report& report, const Subject& subject, Precisions& all, std
   for (std::size_t i = 0; i < all.reduced.size(); ++i) {
     const galley::Outcomes<galley::Tensor> got = all.reduced[i].serve_rows(batch);
     report.check(got.all_ok(), at + "a row that failed with " + all.names[i]);
+    if (!got.all_ok()) return;
     const at::Tensor answer = *galley::to_torch(*got.survivors().dense());
     report.check(at::allclose(answer, wanted, allowed.relative, allowed.absolute),
                  at + "an error beyond that of " + all.names[i]);
@@ -212,8 +216,9 @@ void precision_case(Report& report, const Subject& subject, Precisions& all, std
 
 void precision_cases(Report& report) {
   const Subject subject{"MLP 784-512-512-10", mlp_file({784, 512, 512, 10}), {784}};
-  Precisions all = precisions_of(report, subject);
-  for (const std::int64_t rows : {1, 8, 64}) precision_case(report, subject, all, rows);
+  std::optional<Precisions> all = precisions_of(report, subject);
+  if (!all.has_value()) return;
+  for (const std::int64_t rows : {1, 8, 64}) precision_case(report, subject, *all, rows);
 }
 
 void form_cases(Report& report) {

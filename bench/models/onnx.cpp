@@ -9,12 +9,13 @@
 
 #include <algorithm>
 #include <array>
-#include <chrono>
+#include <cmath>
+#include <csignal>
 #include <cstddef>
+#include <cstdint>
 #include <cstdio>
 #include <cstdlib>
 #include <fstream>
-#include <memory>
 #include <span>
 #include <string>
 #include <vector>
@@ -36,21 +37,24 @@ void write(const std::string& path, std::span<const std::byte> bytes) {
 /// The Python packages of the other side, installed once; true when they are there.
 bool have_onnxruntime() {
   return std::system(
-             "python3 examples/export_model.py --prepare > build/bench/onnx.log 2>&1 && "
-             "{ [ -d build/bench/onnx/onnxruntime ] || "
-             "build/python/bin/python -m pip install -q --target build/bench/onnx onnxruntime "
-             "onnx >> build/bench/onnx.log 2>&1; }") == 0;
+             "exec > build/bench/onnx.log 2>&1; export PYTHONPATH=build/bench/onnx; "
+             "python3 examples/export_model.py --prepare && "
+             "{ build/python/bin/python -c 'import onnx, onnxruntime' || "
+             "build/python/bin/python -m pip install --target build/bench/onnx onnxruntime onnx; "
+             "}") == 0;
 }
 
 /// onnxruntime in a process of its own: bench/models/onnx_side.py.
 class Onnx {
  public:
-  explicit Onnx(const std::string& model, const std::string& extents) {
-    static_cast<void>(std::system("rm -f build/bench/onnx.in && mkfifo build/bench/onnx.in"));
+  Onnx(const std::string& model, const std::string& extents) {
+    std::signal(SIGPIPE, SIG_IGN);  // where it ends before it should, an answer is missing
+    if (std::system("rm -f build/bench/onnx.in && mkfifo build/bench/onnx.in") != 0) return;
     const std::string command =
         "PYTHONPATH=build/bench/onnx build/python/bin/python bench/models/onnx_side.py " + model +
         " " + extents + " < build/bench/onnx.in 2>> build/bench/onnx.log";
     answers_ = ::popen(command.c_str(), "r");
+    if (answers_ == nullptr) return;
     orders_.open("build/bench/onnx.in");
     version_ = line();
   }
@@ -59,11 +63,13 @@ class Onnx {
   ~Onnx() {
     orders_.close();
     if (answers_ != nullptr) ::pclose(answers_);
+    std::remove("build/bench/onnx.in");
   }
 
   /// "onnxruntime 1.32.0", or nothing where it did not begin.
   const std::string& version() const noexcept { return version_; }
 
+  /// Its answers to these rows; where there are none, NaNs.
   at::Tensor run(const at::Tensor& rows, at::IntArrayRef answer_sizes) {
     const at::Tensor given = rows.contiguous();
     write(
@@ -78,9 +84,9 @@ class Onnx {
     return answer;
   }
 
-  /// What a call takes, in ns.
-  double timed(std::int64_t rows, std::size_t calls) {
-    orders_ << "time " << rows << ' ' << calls << std::endl;
+  /// What a call over the rows that were run last takes, in ns; 0 where it does not say.
+  double timed(std::size_t calls) {
+    orders_ << "time " << calls << std::endl;
     return std::atof(line().c_str()) * 1e9 / static_cast<double>(calls);
   }
 
@@ -127,15 +133,17 @@ void size_case(Report& report, const Subject& subject, const Served& served, Onn
   report.check(answer.all_ok(), subject.name + ": no answer");
   if (!answer.all_ok()) return;
   const at::Tensor ours = *galley::to_torch(*answer.survivors().dense());
-  report.check(at::allclose(onnx.run(input, ours.sizes()), ours, 1e-3, 1e-4),
-               subject.name + ": onnxruntime and galley answer differently");
+  const bool is_same = at::allclose(onnx.run(input, ours.sizes()), ours, 1e-3, 1e-4);
+  report.check(is_same, subject.name + ": onnxruntime and galley answer differently");
+  if (!is_same) return;
   auto ask = [&] { static_cast<void>(served.serve_rows(batch)); };
   const std::size_t calls = std::max<std::size_t>(1, calls_per_slice(ask, Rounds().slice * 100));
-  static_cast<void>(onnx.timed(rows, calls));
+  static_cast<void>(onnx.timed(calls));
   constexpr int rounds = 31;
   std::vector<double> of_galley, of_onnx, ratios;
   for (int round = 0; round < rounds; ++round) {
-    of_onnx.push_back(onnx.timed(rows, calls));
+    of_onnx.push_back(onnx.timed(calls));
+    if (of_onnx.back() <= 0) return report.check(false, subject.name + ": onnxruntime ended");
     of_galley.push_back(time_slice(ask, calls) / static_cast<double>(calls));
     ratios.push_back(of_galley.back() / of_onnx.back());
   }

@@ -17,10 +17,10 @@ class CallGate {
   /// A call's way through, as a guard for `std::shared_lock`.
   void lock_shared() {
     for (;;) {
-      closed_.wait(true, std::memory_order_acquire);
+      closed_.wait(true, std::memory_order_relaxed);
       mutex_.lock_shared();
       if (!closed_.load(std::memory_order_relaxed)) [[likely]]
-        return;  // a hint for who goes first: the mutex is what orders
+        return;  // only says who goes first: the mutex is what orders
       mutex_.unlock_shared();
     }
   }
@@ -42,7 +42,7 @@ class CallGate {
     Closed(const Closed&) = delete;
     Closed& operator=(const Closed&) = delete;
     ~Closed() {
-      gate_.closed_.store(false, std::memory_order_release);
+      gate_.closed_.store(false, std::memory_order_relaxed);
       gate_.closed_.notify_all();
     }
     CallGate& gate_;

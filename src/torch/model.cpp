@@ -35,6 +35,10 @@ Result<std::shared_ptr<const Model>> Model::make(ModelDraft draft) {
     model->about_.libtorch = libtorch_version();
     model->about_.signature = model->signature_;
     model->about_.warm_batches = model->warm_batches_;
+    if (model->writes_inputs_ && !draft.form_options.reduced.tried.empty()) {
+      return refused(
+          "options.forms.reduced: the model writes to its inputs, so no other forms are tried");
+    }
     if (model->writes_inputs_) draft.other_forms.clear();  // what they do to them is not compared
     model->forms_ =
         std::make_unique<Forms>(std::move(draft.form), std::move(draft.call),

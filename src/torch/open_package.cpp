@@ -34,7 +34,7 @@ Result<PackageFacts> facts_of(const PackageFolder& folder, const std::string& mo
 Result<std::unique_ptr<PackageLoader>> load(const PackageFolder& folder, const std::string& model,
                                             std::size_t runners, at::Device device) {
   try {
-    return std::make_unique<PackageLoader>(folder.path(), model, runners, device.index());
+    return std::make_unique<PackageLoader>(folder.path(), model, runners, device);
   } catch (...) {
     return prefixed(text({"it cannot be loaded by LibTorch ", libtorch_version(), ": "}),
                     caught(Status::failed_precondition));

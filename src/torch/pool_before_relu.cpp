@@ -21,12 +21,22 @@ Node* only_pool_of(const Node& relu) {
   return is_pool && user->owningBlock() == relu.owningBlock() ? user : nullptr;
 }
 
-}  // namespace
+/// True when nothing in the block writes to what it was given.
+bool writes_nothing(const torch::jit::Block& block) {
+  for (const Node* node : block.nodes()) {
+    const c10::FunctionSchema* const schema = node->maybeSchema();
+    if (schema != nullptr && schema->is_mutable()) return false;
+    for (const torch::jit::Block* inner : node->blocks()) {
+      if (!writes_nothing(*inner)) return false;
+    }
+  }
+  return true;
+}
 
-void pool_before_relu(torch::jit::Block& block) {
+void rewrite(torch::jit::Block& block) {
   std::vector<Node*> relus;
   for (Node* node : block.nodes()) {
-    for (torch::jit::Block* inner : node->blocks()) pool_before_relu(*inner);
+    for (torch::jit::Block* inner : node->blocks()) rewrite(*inner);
     if (only_pool_of(*node) != nullptr) relus.push_back(node);
   }
   for (Node* relu : relus) {
@@ -39,6 +49,13 @@ void pool_before_relu(torch::jit::Block& block) {
     relu->replaceInput(0, pooled);
     relu->moveAfter(pool);
   }
+}
+
+}  // namespace
+
+void pool_before_relu(torch::jit::Block& block) {
+  // What writes in place may do so between the two.
+  if (writes_nothing(block)) rewrite(block);
 }
 
 }  // namespace galley::inline v1::detail

@@ -182,6 +182,42 @@ class Copier {
   std::size_t bytes_ = 0;
 };
 
+/// True when nobody else looks at the tensor, nor at the memory that it is a small part of.
+bool is_wasteful(const at::Tensor& tensor) {
+  if (!tensor.defined() || tensor.layout() != at::kStrided || tensor.use_count() != 1) return false;
+  const c10::Storage& storage = tensor.unsafeGetTensorImpl()->unsafe_storage();
+  return storage.use_count() == 1 && storage.nbytes() > tensor.nbytes() + most_waste;
+}
+
+/// What is to be in the place of a value whose tensors are small parts of others' memory; nothing
+/// where it may stay. Lists and dicts are changed in place.
+std::optional<c10::IValue> trimmed(const c10::IValue& value) {
+  if (value.isTensor()) {
+    if (is_wasteful(value.toTensor())) return value.toTensor().clone();
+  } else if (value.isList()) {
+    c10::List<c10::IValue> list = value.toList();
+    for (std::size_t i = 0; i < list.size(); ++i) {
+      if (auto element = trimmed(value.toListRef()[i])) list.set(i, *std::move(element));
+    }
+  } else if (value.isGenericDict()) {
+    for (const auto& entry : value.toGenericDict()) {
+      if (auto element = trimmed(entry.value())) entry.setValue(*std::move(element));
+    }
+  } else if (value.isTuple()) {
+    bool is_changed = false;
+    std::vector<c10::IValue> elements;
+    for (const c10::IValue& element : value.toTupleRef().elements()) {
+      auto changed = trimmed(element);
+      is_changed = is_changed || changed.has_value();
+      elements.push_back(changed.has_value() ? *std::move(changed) : element);
+    }
+    if (is_changed) {
+      return c10::ivalue::Tuple::createNamed(std::move(elements), value.toTupleRef().type());
+    }
+  }
+  return std::nullopt;
+}
+
 }  // namespace
 
 std::vector<ScriptAttribute> attributes_of(const torch::jit::Module& module) {
@@ -331,13 +367,8 @@ void ScriptState::restore(State& state, Values&& values) const noexcept {
 
 void ScriptState::trim(State& state) const {
   for (const Place& place : places_) {
-    const c10::IValue& value = state.objects_[place.object]->getSlot(place.slot);
-    if (!value.isTensor()) continue;
-    const at::Tensor& tensor = value.toTensor();
-    if (!tensor.defined() || tensor.layout() != at::kStrided || tensor.use_count() != 1) continue;
-    const c10::Storage& storage = tensor.unsafeGetTensorImpl()->unsafe_storage();
-    if (storage.use_count() != 1 || storage.nbytes() <= tensor.nbytes() + most_waste) continue;
-    state.objects_[place.object]->setSlot(place.slot, tensor.clone());
+    const ScriptObject& owner = state.objects_[place.object];
+    if (auto value = trimmed(owner->getSlot(place.slot))) owner->setSlot(place.slot, *value);
   }
 }
 

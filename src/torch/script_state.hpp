@@ -48,7 +48,8 @@ std::vector<Assignment> assignments_in(const torch::jit::Graph& graph);
 /// True when one of `paths` is this attribute, or an object that it is in.
 bool is_among(std::string_view path, std::span<const std::string> paths);
 
-/// A number that changes when the value does.
+/// A number that changes when numbers, texts or strided tensors in the value do, also in tuples,
+/// lists and dicts. Objects in those, and sparse and quantised tensors, count as nothing.
 std::uint64_t mix_value(std::uint64_t fingerprint, const c10::IValue& value);
 
 /// What a module's copies share, and which attributes each has for itself.

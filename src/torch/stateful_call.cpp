@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <stdexcept>
+#include <string_view>
 #include <utility>
 
 namespace galley::inline v1::detail {
@@ -30,6 +31,16 @@ void add_path(std::vector<std::string>& paths, const std::string& path) {
   if (is_among(path, paths)) return;
   std::erase_if(paths, [&](const std::string& one) { return is_among(one, {&path, 1}); });
   paths.push_back(path);
+}
+
+/// All attributes of this name: one of them may be what is assigned to.
+void add_all_called(std::vector<std::string>& paths, const Module& module,
+                    const std::string& name) {
+  for (const ScriptAttribute& attribute : attributes_of(module)) {
+    const std::string_view path = attribute.path;
+    const std::size_t dot = path.rfind('.');
+    if (path.substr(dot == path.npos ? 0 : dot + 1) == name) add_path(paths, attribute.path);
+  }
 }
 
 /// The fingerprint of each attribute.
@@ -183,7 +194,11 @@ Result<std::vector<std::string>> stated_attributes(const Module& module, const s
     const auto graph = graph_of(module, name);
     if (graph == nullptr) continue;
     for (const Assignment& assigned : assignments_in(*graph)) {
-      if (assigned.is_own) add_path(paths, assigned.path);
+      if (assigned.is_own) {
+        add_path(paths, assigned.path);
+      } else {
+        add_all_called(paths, module, assigned.path);
+      }
     }
   }
   for (const std::string& path : state.attributes) {
@@ -213,7 +228,7 @@ Result<FoundState> find_state(const Module& module, const ScriptCall::Signature&
   GALLEY_TRY(auto call, ScriptCall::make(
                             trial, signature,
                             {.freeze = Freeze::no, .profiling = profiling, .state = found.paths}));
-  std::vector<Tensors> first;
+  std::vector<Tensors>& first = found.answers;
   try {
     const Tensors row = row_at(samples, 0);
     call->bind_outputs_of(copy_of(trial)._ivalue(), {row.data(), row.size()}, options.outputs);
@@ -234,6 +249,23 @@ Result<FoundState> find_state(const Module& module, const ScriptCall::Signature&
   return refused(text({"options.state.reset: after ", state.reset,
                        "() it answers otherwise than at first: it does not take back all that "
                        "changes"}));
+}
+
+Result<void> check_copy(const StatefulCall& call, const Columns& samples,
+                        const std::vector<Tensors>& answers, const Tolerance& tolerance) {
+  StatefulCall::State state = call.fresh();
+  for (std::size_t i = 0; i < answers.size(); ++i) {
+    const Tensors row = row_at(samples, static_cast<std::int64_t>(i));
+    bool is_same = false;
+    call.step(state, {row.data(), row.size()},
+              [&](Tensors& outputs) { is_same = alike(outputs, answers[i], tolerance); });
+    if (is_same) continue;
+    return refused(text({"options.state: at row ", std::to_string(i + 1),
+                         " of a sequence, its copy of what changes (", call.state().paths().front(),
+                         ", ...) answers otherwise than the module itself: something that changes "
+                         "is reached in two ways"}));
+  }
+  return {};
 }
 
 Result<ChosenCall> choose_call(const Module& module, const ScriptCall::Signature& signature,

@@ -64,6 +64,8 @@ Tensors row_at(std::span<const at::Tensor> columns, std::int64_t row);
 struct FoundState {
   std::vector<std::string> paths;
   torch::jit::Module initial;
+  /// What the module itself answers to the samples, one after another.
+  std::vector<Tensors> answers = {};
 };
 
 /// The attributes that a method and the reset method assign to, and that are said to change.
@@ -81,6 +83,12 @@ Result<FoundState> find_state(const torch::jit::Module& module,
                               const ScriptCall::Signature& signature, const ModuleState& state,
                               Profiling profiling, const Columns& samples,
                               const FunctionOptions& options);
+
+/// Whether a sequence answers to `samples` as the module itself did. Throws.
+///
+/// Errors  failed_precondition: it does not
+Result<void> check_copy(const StatefulCall& call, const Columns& samples,
+                        const std::vector<Tensors>& answers, const Tolerance& tolerance);
 
 /// A call as `form` says, where LibTorch allows it and it answers as the module does; else of the
 /// module as saved.

@@ -43,6 +43,13 @@ Result<std::shared_ptr<const StatefulModel>> StatefulModel::make(StatefulDraft d
   if (!forms.pinned.empty() || !forms.packages.empty() || !forms.reduced.tried.empty()) {
     return refused("options.forms: a module with a state has no other forms, and no packages");
   }
+  for (const std::size_t rows : draft.draft.options.warm_batches) {
+    if (rows == 1) continue;
+    return refused(
+        text({"options.warm_batches: a module with a state is called with one row at a "
+              "time, got ",
+              std::to_string(rows)}));
+  }
   try {
     auto model = std::make_shared<StatefulModel>();
     model->kind_ = draft.draft.kind;
@@ -71,6 +78,7 @@ Result<void> StatefulModel::check(StatefulDraft& draft) {
   GALLEY_TRY(samples_, sample_rows(rest, signature_.inputs));
   GALLEY_TRY(FoundState found, find_state(draft.module, draft.signature, draft.state,
                                           draft.form.profiling, samples_, rest.options));
+  const std::vector<Tensors> answers = found.answers;
   std::unique_ptr<StatefulCall> as_loaded;
   if (draft.as_loaded.has_value()) {
     GALLEY_TRY(as_loaded,
@@ -82,6 +90,7 @@ Result<void> StatefulModel::check(StatefulDraft& draft) {
   call_ = std::move(chosen.call);
   GALLEY_TRY(CheckedModel checked, check_model(*call_, as_loaded.get(), signature_.inputs, samples_,
                                                rest.options, rest.device));
+  GALLEY_TRY(check_copy(*call_, samples_, answers, rest.options.tolerance));
   signature_.outputs = std::move(checked.outputs);
   if (!chosen.refused.empty()) {
     about_.script->freeze = Freeze::no;

@@ -176,11 +176,10 @@ class PackageContainer {
 };
 
 struct PackageLoader::State {
-  State(const std::string& folder, const std::string& model, std::size_t runners, int device_index)
-      : loader(folder, model, /*single_threaded=*/false, runners,
-               static_cast<c10::DeviceIndex>(device_index)),
+  State(const std::string& folder, const std::string& model, std::size_t runners, at::Device device)
+      : loader(folder, model, /*single_threaded=*/false, runners, device.index()),
         runner(loader.get_runner()) {
-    if (device_index < 0) container.emplace(*runner);
+    if (device.is_cpu()) container.emplace(*runner);
   }
   /// True when a call need not go through the runner.
   bool is_direct() const noexcept { return container.has_value() && *container; }
@@ -203,9 +202,9 @@ std::map<std::string, std::string> PackageLoader::metadata(const std::string& fo
 }
 
 PackageLoader::PackageLoader(const std::string& folder, const std::string& model,
-                             std::size_t runners, int device_index) {
+                             std::size_t runners, at::Device device) {
   const std::scoped_lock lock(loading());
-  state_ = std::make_unique<State>(folder, model, runners, device_index);
+  state_ = std::make_unique<State>(folder, model, runners, device);
 }
 
 namespace {
@@ -218,6 +217,30 @@ AtenTensorHandle handle_of(const at::Tensor& tensor) {
   if (aoti_torch_new_tensor_handle(borrowed, &made) != AOTI_TORCH_SUCCESS) throw std::bad_alloc();
   return made;
 }
+
+/// Handles that go where they are not stolen.
+class Handles {
+ public:
+  Handles() = default;
+  Handles(const Handles&) = delete;
+  Handles& operator=(const Handles&) = delete;
+  ~Handles() {
+    for (AtenTensorHandle handle : owned_) aoti_torch_delete_tensor_object(handle);
+  }
+
+  void add(const at::Tensor& tensor) {
+    owned_.push_back(nullptr);
+    owned_.back() = handle_of(tensor);
+  }
+  AtenTensorHandle* stolen() {
+    passed_.swap(owned_);
+    return passed_.data();
+  }
+
+ private:
+  c10::SmallVector<AtenTensorHandle, 4> owned_;
+  c10::SmallVector<AtenTensorHandle, 4> passed_;
+};
 
 /// The tensor behind a handle, which is gone then.
 at::Tensor taken(AtenTensorHandle handle) {
@@ -236,10 +259,12 @@ void PackageLoader::run(std::span<const at::Tensor> inputs, Tensors& outputs) co
     }
     return;
   }
-  c10::SmallVector<AtenTensorHandle, 4> handles;
-  for (const at::Tensor& input : inputs) handles.push_back(handle_of(input));
-  c10::SmallVector<AtenTensorHandle, 4> answers(state_->container->outputs());
-  state_->container->run(handles.data(), handles.size(), answers.data());
+  const std::size_t count = state_->container->outputs();
+  outputs.reserve(outputs.size() + count);
+  c10::SmallVector<AtenTensorHandle, 4> answers(count);
+  Handles handles;
+  for (const at::Tensor& input : inputs) handles.add(input);
+  state_->container->run(handles.stolen(), inputs.size(), answers.data());
   for (AtenTensorHandle answer : answers) outputs.push_back(taken(answer));
 }
 
@@ -277,7 +302,10 @@ void PackageLoader::set_other_constants(std::unordered_map<std::string, at::Tens
 
 void PackageLoader::swap_constants() const {
   state_->runner->swap_constant_buffer();
-  state_->runner->free_inactive_constant_buffer();
+  try {
+    state_->runner->free_inactive_constant_buffer();
+  } catch (...) {  // the weights are replaced all the same; those of before go with the next ones
+  }
 }
 
 #else
@@ -300,7 +328,7 @@ std::map<std::string, std::string> PackageLoader::metadata(const std::string&, c
   no_loader();
 }
 
-PackageLoader::PackageLoader(const std::string&, const std::string&, std::size_t, int) {
+PackageLoader::PackageLoader(const std::string&, const std::string&, std::size_t, at::Device) {
   no_loader();
 }
 

@@ -59,7 +59,7 @@ class PackageLoader {
   /// the process: LibTorch's reader of metadata keeps what it reads in one variable for all
   /// (pytorch/pytorch PR 194128).
   PackageLoader(const std::string& folder, const std::string& model, std::size_t runners,
-                int device_index);
+                at::Device device);
   PackageLoader(const PackageLoader&) = delete;
   PackageLoader& operator=(const PackageLoader&) = delete;
   ~PackageLoader();

@@ -188,6 +188,12 @@ Result<std::shared_ptr<const detail::Model>> make_model(Module module, at::Devic
   draft.form = own_form(options);
   // On other devices a call returns before it is computed, which is not timed here.
   if (device.is_cpu()) draft.other_forms = other_forms(module, signature, options);
+  if (!device.is_cpu() && !options.forms.reduced.tried.empty()) {
+    return Error(Status::unimplemented,
+                 detail::text({"options.forms.reduced: forms in lower precision are tried on a CPU "
+                               "only, got ",
+                               to_string(options.device)}));
+  }
   GALLEY_TRY(auto reduced,
              detail::reduced_forms(options.forms.reduced, module, signature, options.profiling));
   if (device.is_cpu()) std::ranges::move(reduced, std::back_inserter(draft.other_forms));

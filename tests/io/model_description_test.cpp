@@ -61,6 +61,8 @@ ModelDescription script() {
       .is_training = true};
   about.parameters = {4, 40, 160, {"float32", "int64"}};
   about.state = {{"h", "float32", {64}, 256}};
+  about.state_bytes = 256;
+  about.script->reset = "reset_states";
   about.weights = galley::WeightReport{
       .fitting = {"b"}, .missing = {"w"}, .mismatched = {{"v", "float32 [4]", "float32 [3]"}}};
   about.forms = {{"frozen", "", {{.rows = 8, .mean = 58us, .p95 = 61us, .seen = 3, .last = 1ms}}},
@@ -102,6 +104,8 @@ TEST_CASE("a description is read back from JSON, numbers as numbers", "[io][mode
   CHECK(at(all, {"parameters", "dtypes"}) == Value(Value::List{"float32", "int64"}));
   CHECK(at(all, {"buffers", "bytes"}) == Value(0));
   CHECK(at(all, {"state", 0UL, "bytes"}) == Value(256));
+  CHECK(at(all, {"state_bytes"}) == Value(256));
+  CHECK(at(all, {"script", "reset"}) == Value("reset_states"));
   CHECK(at(all, {"weights", "mismatched", 0UL, "wanted"}) == Value("float32 [3]"));
   CHECK(at(all, {"forms", 0UL, "costs", 0UL, "mean_ns"}) == Value(58000));
   CHECK(at(all, {"forms", 1UL, "refused"}) == Value("not equal"));
@@ -133,7 +137,7 @@ TEST_CASE("every description has the same members", "[io][model_description]") {
   CHECK(names(read(script())) == names(read(ModelDescription())));
   CHECK(names(read(ModelDescription())) ==
         "document version name format device libtorch inputs outputs script package parameters "
-        "buffers constants state weights forms runs choice warm_batches ");
+        "buffers constants state state_bytes weights forms runs choice warm_batches ");
 }
 
 TEST_CASE("texts that are not UTF-8 and numbers that JSON does not have are replaced",

@@ -297,16 +297,40 @@ TEST_CASE("a sequence takes memory for its state and little else, and gives it b
 
 TEST_CASE("a state that is a small part of a row does not keep the row", "[torch][state]") {
   const std::int64_t length = 1000;
-  const Module made = module(
-      "def forward(self, x: Tensor) -> Tensor:\n"
-      "    first = torch.as_strided(self.tail, [1, 1], [1, 1], 0)\n"  // of all that is kept
-      "    self.tail = x[:, -2:]\n"
-      "    return first\n",
-      {{"tail", at::zeros({1, 2})}});
-  ScriptOptions how = options();
-  how.inputs = {{"x", f32, {length}}};
-  const Stateful model = served(made, how);
-  const at::Tensor row = at::arange(length, at::kFloat).unsqueeze(0);
-  CHECK(*step(model, 1, models::rows(row)[0]) == models::row({0}));
-  CHECK(*step(model, 1, models::rows(row)[0]) == models::row({998}));
+  const int hidden_for = 100;  // steps, so that no sample row tells it from the module itself
+  const auto pair = c10::TupleType::create({c10::TensorType::get(), c10::IntType::get()});
+  const at::Tensor zeros = at::zeros({1, 2});
+  c10::List<at::Tensor> list;
+  list.push_back(zeros.clone());
+  c10::Dict<std::string, at::Tensor> dict;
+  dict.insert("tail", zeros.clone());
+  for (const auto& [kept, assign] : std::vector<std::pair<std::string, std::string>>{
+           {"self.tail", "self.tail = x[:, -2:]"},
+           {"self.pair[0]", "self.pair = (x[:, -2:], 1)"},
+           {"self.list[0]", "self.list[0] = x[:, -2:]"},
+           {"self.dict['tail']", "self.dict['tail'] = x[:, -2:]"}}) {
+    CAPTURE(kept);
+    const Module made = module(
+        "def forward(self, x: Tensor) -> Tensor:\n"
+        "    first = x[:, :1] * 0.0\n"
+        "    if self.steps >= " +
+            std::to_string(hidden_for) +
+            ":\n"
+            "        first = torch.as_strided(" +
+            kept +
+            ", [1, 1], [1, 1], 0)\n"  // of all that is kept
+            "    self.steps += 1\n    " +
+            assign + "\n    return first\n",
+        {{"tail", zeros.clone()}},
+        {{"steps", c10::IntType::get(), std::int64_t{0}},
+         {"pair", pair, c10::ivalue::Tuple::create(zeros, std::int64_t{0})},
+         {"list", c10::ListType::ofTensors(), list.copy()},
+         {"dict", c10::IValue(dict).type(), dict.copy()}});
+    ScriptOptions how = options();
+    how.inputs = {{"x", f32, {length}}};
+    const Stateful model = served(made, how);
+    const Tensor row = models::rows(at::arange(length, at::kFloat).unsqueeze(0))[0];
+    for (int n = 0; n < hidden_for; ++n) REQUIRE(*step(model, 1, row) == models::row({0}));
+    CHECK(*step(model, 1, row) == models::row({998}));
+  }
 }

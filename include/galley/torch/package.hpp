@@ -32,7 +32,9 @@ struct PackageBatch {
 enum class WeightReplacement : std::uint8_t {
   none,
   /// With `ReplaceWeights`: calls that run are waited for, others wait meanwhile, and the weights
-  /// of before are gone. A call then costs a lock more.
+  /// of before are gone. A call then costs a lock more. Rows of one shape in one batch are answered
+  /// by one set of weights; a request that comes to the package in several batches or shapes may
+  /// see both, and so may a cache around it. A `slot` keeps a request on one.
   in_place,
 };
 

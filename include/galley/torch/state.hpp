@@ -20,6 +20,9 @@ namespace galley::inline v1 {
 /// that fails, is cancelled or late leaves its sequence's state as it was. `StartSequence`,
 /// `ResetSequence`, `EndSequence` and `SequenceStatistics` are answered as by `with_state`.
 ///
+/// What a module that is not frozen writes in place in a branch that no sample takes cannot be
+/// found: name it in `attributes`, or all sequences share it.
+///
 /// The state before the first row is what the module was saved with, or what its reset method
 /// leaves of that: it is called once, when the module is loaded, and `ResetSequence` brings back
 /// what it left. A module that answers otherwise after it than at first is refused.

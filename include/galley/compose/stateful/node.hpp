@@ -1,7 +1,6 @@
 // How the rows of a batch are given their sequences' states, and the states what the model answers.
 #pragma once
 
-#include <galley/compose/resilience/text.hpp>
 #include <galley/compose/stateful/sequences.hpp>
 #include <galley/compose/stateful/text.hpp>
 #include <galley/core/named_tensors.hpp>
@@ -69,7 +68,8 @@ class StateNode {
   void each_child(FunctionRef<void(const NodeHeader&)> visit) const { visit(child_.node()); }
 
   void describe(Description& description) const {
-    describe_tensors(description.options, tensors_);
+    const bool has_signature = child_.describe().signature != nullptr;
+    describe_tensors(description.options, tensors_, has_signature ? Zeros::left_out : Zeros::told);
     std::string state;
     for (const StatePart& part : parts_) {
       state.append(state.empty() ? "" : ", ").append(part.input).append(" ");

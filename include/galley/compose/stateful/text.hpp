@@ -44,10 +44,13 @@ inline bool is_all_zeros(const Tensor& tensor) {
          std::all_of(bytes.begin(), bytes.end(), [](std::byte b) { return b == std::byte{0}; });
 }
 
-/// The options "tensors.0.input" and so on. An initial value that is not zeros is a "literal" with
-/// its values, or "opaque".
+/// Whether a state of zeros need not be told: the model's signature says its dtype and shape.
+enum class Zeros : std::uint8_t { told, left_out };
+
+/// The options "tensors.0.input" and so on. An initial value is a "literal" with its values, or
+/// "opaque".
 inline void describe_tensors(std::vector<std::pair<std::string, std::string>>& options,
-                             const std::vector<StateTensor>& tensors) {
+                             const std::vector<StateTensor>& tensors, Zeros zeros) {
   for (std::size_t i = 0; i < tensors.size(); ++i) {
     const StateTensor& tensor = tensors[i];
     const auto add = [&, before = "tensors." + std::to_string(i) + "."](std::string_view name,
@@ -56,7 +59,8 @@ inline void describe_tensors(std::vector<std::pair<std::string, std::string>>& o
     };
     add("input", tensor.input);
     add("output", tensor.output);
-    if (!tensor.initial.is_defined() || is_all_zeros(tensor.initial)) continue;
+    if (!tensor.initial.is_defined()) continue;
+    if (zeros == Zeros::left_out && is_all_zeros(tensor.initial)) continue;
     const std::string values = values_text(tensor.initial);
     add("initial", values.empty() ? "opaque" : "literal");
     if (values.empty()) continue;
