@@ -26,10 +26,11 @@ function(galley_own_target target)
     target_compile_options(${target} PRIVATE -fsanitize=${GALLEY_SANITIZE} -fno-omit-frame-pointer
                                              -fno-sanitize-recover=all)
     target_link_options(${target} PRIVATE -fsanitize=${GALLEY_SANITIZE})
-    # It marks functions in a way that an unoptimised coroutine's parts cannot be:
+    # The first marks functions in a way that an unoptimised coroutine's parts cannot be:
     # https://github.com/llvm/llvm-project/issues/49689
+    # The second asks for the type information of what LibTorch keeps to itself (c10::DynamicType).
     if(CMAKE_CXX_COMPILER_ID STREQUAL "Clang" AND GALLEY_SANITIZE MATCHES "undefined")
-      target_compile_options(${target} PRIVATE -fno-sanitize=function)
+      target_compile_options(${target} PRIVATE -fno-sanitize=function,vptr)
     endif()
   endif()
 endfunction()
