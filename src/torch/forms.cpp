@@ -2,12 +2,12 @@
 
 #include <galley/core/text.hpp>
 #include <galley/policy/form.hpp>
+#include <src/torch/difference.hpp>
 #include <src/torch/errors.hpp>
 #include <src/torch/forms.hpp>
 
 #include <algorithm>
 #include <chrono>
-#include <cstdio>
 #include <optional>
 #include <stdexcept>
 
@@ -23,28 +23,13 @@ Tensors run(const Call& call, const Columns& inputs) {
   return outputs;
 }
 
-/// Where `got` differs from what the model gives, if it does.
-std::optional<std::string> difference(const Tensors& got, const Tensors& wanted,
-                                      const std::vector<TensorSpec>& specs, const Tolerance& t) {
-  const auto of = [&](std::size_t i) {  // of an output there may be a tensor for each row
-    return text({"output \"", specs[i * specs.size() / wanted.size()].name, "\" "});
-  };
-  if (got.size() != wanted.size()) return "gives another number of outputs";
-  for (std::size_t i = 0; i < wanted.size(); ++i) {
-    if (got[i].sizes() != wanted[i].sizes() || got[i].dtype() != wanted[i].dtype()) {
-      return of(i) + "has another shape or dtype";
-    }
-    const at::Tensor a = got[i].to(at::kDouble).flatten();
-    const at::Tensor b = wanted[i].to(at::kDouble).flatten();
-    if (at::allclose(a, b, t.relative, t.absolute, /*equal_nan=*/true)) continue;
-    const at::Tensor off = (a - b).abs().nan_to_num(1e300);
-    const auto worst = off.argmax().item<std::int64_t>();
-    char numbers[80];
-    std::snprintf(numbers, sizeof numbers, "has %.6g, the model %.6g", a[worst].item<double>(),
-                  b[worst].item<double>());
-    return of(i) + numbers;
-  }
-  return std::nullopt;
+/// How a form's answer differs from the model's, if it does.
+std::optional<std::string> unlike(const Tensors& got, const Tensors& wanted,
+                                  const std::vector<TensorSpec>& specs, const Tolerance& t) {
+  const auto found = difference(got, wanted, t);
+  if (!found.has_value()) return std::nullopt;
+  // Of an output there may be a tensor for each row.
+  return to_string(*found, specs[found->tensor * specs.size() / wanted.size()].name, "the model");
 }
 
 // The second of two calls: the first finds the caches full of what other forms left there.
@@ -101,8 +86,7 @@ Result<std::unique_ptr<Call>> Forms::made(const FormMaker& maker, const Columns&
   try {
     GALLEY_TRY(std::unique_ptr<Call> call, maker.make());
     call->bind_outputs(samples, outputs);
-    const auto differs =
-        difference(run(*call, samples), run(*own_, samples), outputs, maker.tolerance);
+    const auto differs = unlike(run(*call, samples), run(*own_, samples), outputs, maker.tolerance);
     if (differs.has_value()) return refused(*differs);
     return call;
   } catch (...) {
@@ -155,7 +139,7 @@ Duration Forms::warm_all(const Columns& inputs, const std::vector<TensorSpec>& o
     try {
       const Tensors got = run(*entry.call, inputs);
       const auto differs =
-          i == 0 ? std::nullopt : difference(got, wanted, outputs, makers_[i - 1].tolerance);
+          i == 0 ? std::nullopt : unlike(got, wanted, outputs, makers_[i - 1].tolerance);
       if (differs.has_value()) throw std::runtime_error(*differs);
       all += timed(*entry.call, inputs);
     } catch (...) {

@@ -24,7 +24,7 @@ Result<std::shared_ptr<const Model>> Model::make(ModelDraft draft) {
     auto model = std::make_shared<Model>();
     model->kind_ = std::move(draft.kind);
     model->warm_batches_ = draft.options.warm_batches;
-    model->threads_ = draft.options.threads;
+    model->threads_.set_options(draft.options.threads);
     model->about_ = std::move(draft.about);
     if (std::ranges::find(model->warm_batches_, std::size_t{0}) != model->warm_batches_.end()) {
       return refused("options.warm_batches: expected sizes of at least 1, got 0");
@@ -141,10 +141,7 @@ Result<void> Model::warm() const {
 
 Result<void> Model::prepare(const PrepareScope& scope) const {
   return scope.each_worker([this]() -> Result<void> {
-    if (Worker::current() != nullptr) {  // the host's own threads are the host's to prepare
-      const Result<void> set = prepare_thread(threads_);
-      if (!set.has_value() && set.status() != Status::unimplemented) return set;
-    }
+    GALLEY_TRY(threads_.prepare_worker());
     GALLEY_TRY(measure());
     return warm();
   });
@@ -164,7 +161,7 @@ ModelDescription Model::about() const {
 
 Result<void> Model::control(ControlRequest& request) const {
   if (auto* statistics = request.as<TorchStatistics>()) {
-    statistics->unprepared_calls = unprepared_calls_.load(std::memory_order_relaxed);
+    *statistics = threads_.statistics();
     return {};
   }
   if (auto* description = request.as<ModelDescription>()) {

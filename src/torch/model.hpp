@@ -10,11 +10,10 @@
 #include <galley/torch/description.hpp>
 #include <galley/torch/options.hpp>
 #include <src/torch/call.hpp>
+#include <src/torch/call_threads.hpp>
 #include <src/torch/forms.hpp>
 #include <src/torch/samples.hpp>
 
-#include <atomic>
-#include <cstdint>
 #include <memory>
 #include <span>
 #include <string>
@@ -61,6 +60,8 @@ class Model {
   /// Errors  as `torch_script`
   static Result<std::shared_ptr<const Model>> make(ModelDraft draft);
 
+  /// The servable's.
+  const std::string& name() const noexcept { return about_.name; }
   const Signature& signature() const noexcept { return signature_; }
   bool has_free_extents() const noexcept { return has_free_extents_; }
   /// The inputs that must be equal in all rows of a call.
@@ -80,12 +81,8 @@ class Model {
     return forms_->call_for(input.size(0)).one(input);
   }
 
-  /// Counts a call on a thread that is not prepared.
-  void count_call() const noexcept {
-    if (is_thread_prepared()) [[likely]]
-      return;
-    unprepared_calls_.fetch_add(1, std::memory_order_relaxed);  // a count; orders nothing
-  }
+  /// The threads that call it.
+  const CallThreads& threads() const noexcept { return threads_; }
 
   Result<void> prepare(const PrepareScope& scope) const;
   void describe(Description& description) const;
@@ -108,18 +105,17 @@ class Model {
   bool gives_rows_ = false;
   Columns samples_;
   std::vector<std::size_t> warm_batches_;
-  ThreadOptions threads_;
+  CallThreads threads_;
   ModelDescription about_;  // but for what forms say
-  mutable std::atomic<std::uint64_t> unprepared_calls_{0};
 };
 
 /// Errors  failed_precondition: `specs` are several, where rows are Tensor; `what` is "takes "
 Result<void> only_one(std::string_view what, std::span<const TensorSpec> specs);
 
-/// The model as a servable of these row types.
+/// The model as a servable of these row types, of the name it has.
 ///
 /// Errors  failed_precondition: a row of several tensors where one is wanted
 template <class In, class Out>
-Result<Servable<In, Out>> serve_model(std::string name, std::shared_ptr<const Model> model);
+Result<Servable<In, Out>> serve_model(std::shared_ptr<const Model> model);
 
 }  // namespace galley::inline v1::detail

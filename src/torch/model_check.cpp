@@ -2,11 +2,10 @@
 
 #include <galley/core/text.hpp>
 #include <src/torch/convert.hpp>
+#include <src/torch/difference.hpp>
 #include <src/torch/errors.hpp>
 #include <src/torch/model_check.hpp>
 
-#include <cstdio>
-#include <cstring>
 #include <iterator>
 #include <string>
 #include <string_view>
@@ -15,12 +14,6 @@
 namespace galley::inline v1::detail {
 
 namespace {
-
-std::string number(const at::Tensor& scalar) {
-  char digits[32];
-  const int length = std::snprintf(digits, sizeof digits, "%.6g", scalar.item<double>());
-  return std::string(digits, static_cast<std::size_t>(length));
-}
 
 std::string shape_of(const at::Tensor& tensor) {
   std::string all = "[";
@@ -107,21 +100,11 @@ class Trial {
   /// Ok when all outputs agree; else where they do not: `what` says of which two runs they are.
   Result<void> same(const Tensors& got, const Tensors& wanted, std::string_view what,
                     std::string_view got_when, std::string_view wanted_when) const {
-    for (std::size_t i = 0; i < wanted.size(); ++i) {
-      if (got[i].sizes() != wanted[i].sizes()) {
-        return refused(text({what, ": ", quoted(output_at(i, wanted)), " is ", shape_of(got[i]),
-                             " ", got_when, " and ", shape_of(wanted[i]), " ", wanted_when}));
-      }
-      const at::Tensor a = got[i].to(at::kDouble).to(at::kCPU).flatten();
-      const at::Tensor b = wanted[i].to(at::kDouble).to(at::kCPU).flatten();
-      const Tolerance& t = options_.tolerance;
-      if (at::allclose(a, b, t.relative, t.absolute, /*equal_nan=*/true)) continue;
-      const at::Tensor worst = (a - b).abs().nan_to_num(1e300).argmax();
-      return refused(text({what, ": ", quoted(output_at(i, wanted)), " has ",
-                           number(a[worst.item<std::int64_t>()]), " ", got_when, " and ",
-                           number(b[worst.item<std::int64_t>()]), " ", wanted_when}));
-    }
-    return {};
+    const auto found = difference(got, wanted, options_.tolerance);
+    if (!found.has_value()) return {};
+    return refused(text({what, what.empty() ? "" : ": ", quoted(output_at(found->tensor, wanted)),
+                         " ", found->verb, " ", found->got, " ", got_when, " and ", found->wanted,
+                         " ", wanted_when}));
   }
 
   /// Whether there is a tensor for each row of each output, in the place of one for all.
@@ -197,18 +180,13 @@ Result<void> check_training(Trial& trial, Call* as_loaded, const Columns& sample
   if (as_loaded == nullptr) return {};
   constexpr std::string_view advice =
       "it was saved in training mode, as with batch normalisation or dropout, and answers "
-      "otherwise "
-      "after eval(): call eval() before saving it";
+      "otherwise after eval(): call eval() before saving it";
   const Result<Tensors> training = trial.run_training(*as_loaded, samples);
   Result<void> same = training.has_value()
                           ? trial.same(*training, answers, "", "in training mode", "after eval()")
                           : Result<void>(training.error());
   if (same.has_value()) return {};
-  return Error(same.status(),
-               text({advice, " (",
-                     same.error().detail.starts_with(": ") ? same.error().detail.substr(2)
-                                                           : same.error().detail,
-                     ")"}));
+  return Error(same.status(), text({advice, " (", same.error().detail, ")"}));
 }
 
 Result<void> check_neighbours(Trial& trial, const Columns& samples, const Tensors& together) {

@@ -3,6 +3,7 @@
 #include <galley/core/row_algebra.hpp>
 #include <galley/core/text.hpp>
 #include <src/torch/convert.hpp>
+#include <src/torch/door.hpp>
 #include <src/torch/errors.hpp>
 #include <src/torch/model.hpp>
 
@@ -67,21 +68,16 @@ class ModelNode {
  public:
   static constexpr const char* kind = "torch";
 
-  ModelNode(std::string name, std::shared_ptr<const Model> model)
-      : model_(std::move(model)), name_(std::move(name)) {}
+  explicit ModelNode(std::shared_ptr<const Model> model) : model_(std::move(model)) {}
 
   NodeTraits traits() const { return {}; }
   void describe(Description& d) const { model_->describe(d); }
   Result<void> prepare(const PrepareScope& scope) const { return model_->prepare(scope); }
-  Result<void> control(ControlRequest& request) const {
-    GALLEY_TRY(model_->control(request));
-    if (auto* about = request.as<ModelDescription>()) about->name = name_;
-    return {};
-  }
+  Result<void> control(ControlRequest& request) const { return model_->control(request); }
 
   [[gnu::hot]] Outcomes<Out> serve(const NodeHeader& node, const Batch<In>& batch,
                                    const BatchContext& context) const {
-    model_->count_call();
+    model_->threads().count_call();
     if constexpr (std::same_as<In, Tensor> && std::same_as<Out, Tensor>) {
       // Between two calls LibTorch fills the instruction cache with its own: the common case is one
       // short piece of code, apart from all the others.
@@ -105,32 +101,13 @@ class ModelNode {
                                             const BatchContext& context) const {
     try {
       return serve_live<Out>(batch, context, [&](const Batch<In>& rows, const BatchContext& live) {
-        return serve_checked(node, rows, live.workspace());
+        return serve_taken<Out>(node.name, model_->signature(), rows,
+                                [&](const Batch<In>& taken, const std::vector<RowIndex>*) {
+                                  return serve_by_shape(node, taken, live.workspace());
+                                });
       });
     } catch (...) {
       return Outcomes<Out>::failed(batch.size(), within(node.name, caught()));
-    }
-  }
-
-  Outcomes<Out> serve_checked(const NodeHeader& node, const Batch<In>& rows,
-                              Workspace* workspace) const {
-    Casualties bad = check_inputs(rows);
-    if (bad.empty()) [[likely]]
-      return serve_by_shape(node, rows, workspace);
-    for (Casualty& casualty : bad.mutable_span()) {
-      casualty.error = within(node.name, std::move(casualty.error));
-    }
-    if (bad.size() == rows.size()) return Outcomes<Out>(Rows<Out>(), std::move(bad));
-    std::vector<RowIndex> places = survivors_of(rows.size(), bad);
-    for (RowIndex& row : places) row = static_cast<RowIndex>(rows.place(row));
-    return with_earlier(std::move(bad), serve_by_shape(node, rows.at_places(places), workspace));
-  }
-
-  Casualties check_inputs(const Batch<In>& rows) const {
-    if constexpr (std::same_as<In, Tensor>) {
-      return model_->signature().inputs.front().check_rows(rows);
-    } else {
-      return check_rows(std::span<const TensorSpec>(model_->signature().inputs), rows);
     }
   }
 
@@ -257,7 +234,7 @@ class ModelNode {
     const std::vector<TensorSpec>& specs = model_->signature().outputs;
     if (model_->gives_rows()) return answer_by_row(outputs, rows);
     check_output_count(outputs.size(), specs.size());
-    for (std::size_t i = 0; i < specs.size(); ++i) check_count(specs[i], outputs[i], rows);
+    for (std::size_t i = 0; i < specs.size(); ++i) check_row_count(specs[i], outputs[i], rows);
     if constexpr (std::same_as<Out, Tensor>) {
       return Outcomes<Out>(std::in_place, [&] { return own_rows(std::move(outputs.front())); });
     } else {
@@ -266,9 +243,7 @@ class ModelNode {
       for (std::size_t i = 0; i < specs.size(); ++i) {
         columns.push_back({specs[i].name, own_rows(std::move(outputs[i]))});
       }
-      Result<Rows<NamedTensors>> named = Rows<NamedTensors>::of_columns(std::move(columns));
-      if (!named.has_value()) throw std::runtime_error(named.error().detail);
-      return *std::move(named);
+      return rows_of<Out>(std::move(columns));
     }
   }
 
@@ -287,13 +262,7 @@ class ModelNode {
       }
       columns.push_back({specs[i].name, std::move(column)});
     }
-    if constexpr (std::same_as<Out, Tensor>) {
-      return std::move(columns.front().rows);
-    } else {
-      Result<Rows<NamedTensors>> named = Rows<NamedTensors>::of_columns(std::move(columns));
-      if (!named.has_value()) throw std::runtime_error(named.error().detail);
-      return *std::move(named);
-    }
+    return rows_of<Out>(std::move(columns));
   }
 
   [[gnu::hot]] Outcomes<Out> answer(const Dense& dense, std::size_t rows) const {
@@ -301,26 +270,11 @@ class ModelNode {
     const at::Tensor input =
         dense.block != nullptr ? borrow_block(*dense.block) : borrow_row(*dense.row);
     at::Tensor output = model_->call_plain(input);
-    check_count(model_->signature().outputs.front(), output, rows);
+    check_row_count(model_->signature().outputs.front(), output, rows);
     return Outcomes<Out>(std::in_place, [&] { return own_rows(std::move(output)); });
   }
 
-  static void check_count(const TensorSpec& spec, const at::Tensor& output, std::size_t rows) {
-    const at::IntArrayRef sizes = output.sizes();
-    if (!sizes.empty() && sizes[0] == static_cast<std::int64_t>(rows)) [[likely]]
-      return;
-    throw std::runtime_error(wrong_count(spec, output, rows));
-  }
-
-  [[gnu::noinline]] static std::string wrong_count(const TensorSpec& spec, const at::Tensor& output,
-                                                   std::size_t rows) {
-    const std::string got = output.dim() == 0 ? "a scalar" : std::to_string(output.size(0));
-    return text(
-        {"output \"", spec.name, "\": expected ", std::to_string(rows), " rows, got ", got});
-  }
-
   std::shared_ptr<const Model> model_;
-  std::string name_;
 };
 
 }  // namespace
@@ -333,19 +287,17 @@ Result<void> only_one(std::string_view what, std::span<const TensorSpec> specs) 
 }
 
 template <class In, class Out>
-Result<Servable<In, Out>> serve_model(std::string name, std::shared_ptr<const Model> model) {
+Result<Servable<In, Out>> serve_model(std::shared_ptr<const Model> model) {
   const Signature& signature = model->signature();
   if constexpr (std::same_as<In, Tensor>) GALLEY_TRY(only_one("takes ", signature.inputs));
   if constexpr (std::same_as<Out, Tensor>) GALLEY_TRY(only_one("gives ", signature.outputs));
-  return Servable<In, Out>::of_node(name, ModelNode<In, Out>(name, std::move(model)));
+  std::string name = model->name();
+  return Servable<In, Out>::of_node(std::move(name), ModelNode<In, Out>(std::move(model)));
 }
 
-template Result<Servable<Tensor, Tensor>> serve_model(std::string, std::shared_ptr<const Model>);
-template Result<Servable<Tensor, NamedTensors>> serve_model(std::string,
-                                                            std::shared_ptr<const Model>);
-template Result<Servable<NamedTensors, Tensor>> serve_model(std::string,
-                                                            std::shared_ptr<const Model>);
-template Result<Servable<NamedTensors, NamedTensors>> serve_model(std::string,
-                                                                  std::shared_ptr<const Model>);
+template Result<Servable<Tensor, Tensor>> serve_model(std::shared_ptr<const Model>);
+template Result<Servable<Tensor, NamedTensors>> serve_model(std::shared_ptr<const Model>);
+template Result<Servable<NamedTensors, Tensor>> serve_model(std::shared_ptr<const Model>);
+template Result<Servable<NamedTensors, NamedTensors>> serve_model(std::shared_ptr<const Model>);
 
 }  // namespace galley::inline v1::detail

@@ -106,15 +106,17 @@ class Copier {
   std::size_t bytes() const noexcept { return bytes_; }
 
  private:
-  struct Copy {
-    at::Tensor original;
-    at::Tensor copy = {};  // undefined: not yet made
+  /// What tensors lie in.
+  struct Memory {
+    std::size_t tensors = 0;
+    at::Tensor copy = {};  // of all its bytes; undefined: not yet made
   };
 
   void note(const c10::IValue& value) {
     if (value.isTensor()) {
       const at::Tensor& tensor = value.toTensor();
-      if (tensor.defined() && find(tensor) == nullptr) copies_.push_back({tensor});
+      if (!tensor.defined() || !copies_.try_emplace(tensor.unsafeGetTensorImpl()).second) return;
+      if (tensor.layout() == at::kStrided) ++memories_[storage_of(tensor)].tensors;
     } else if (value.isList()) {
       for (const c10::IValue& element : value.toListRef()) note(element);
     } else if (value.isTuple()) {
@@ -124,49 +126,33 @@ class Copier {
     }
   }
 
-  Copy* find(const at::Tensor& tensor) {
-    Copy* const found = std::ranges::find_if(
-        copies_, [&](const Copy& one) { return one.original.is_same(tensor); });
-    return found == copies_.end() ? nullptr : found;
-  }
-
-  /// Another in the same memory, if there is one.
-  const Copy* neighbour(const Copy& of) const {
-    const auto is_strided = [](const at::Tensor& t) { return t.layout() == at::kStrided; };
-    if (!is_strided(of.original)) return nullptr;
-    const Copy* const found = std::ranges::find_if(copies_, [&](const Copy& one) {
-      return &one != &of && is_strided(one.original) &&
-             storage_of(one.original) == storage_of(of.original);
-    });
-    return found == copies_.end() ? nullptr : found;
-  }
-
   c10::IValue tensor(const at::Tensor& original) {
     if (!original.defined()) return original;
-    Copy& made = *find(original);
-    if (made.copy.defined()) return made.copy;
-    if (neighbour(made) == nullptr) {
-      made.copy = original.detach().clone();
-      if (made.copy.layout() == at::kStrided) bytes_ += made.copy.nbytes();
+    at::Tensor& copy = copies_.at(original.unsafeGetTensorImpl());
+    if (copy.defined()) return copy;
+    if (original.layout() != at::kStrided) {
+      copy = original.detach().clone();
+    } else if (Memory& memory = memories_.at(storage_of(original)); memory.tensors == 1) {
+      copy = original.detach().clone();
+      bytes_ += copy.nbytes();
     } else {
-      made.copy = at::empty({0}, original.options());
-      made.copy.set_(memory_of(original), original.storage_offset(), original.sizes(),
-                     original.strides());
+      copy = at::empty({0}, original.options());
+      copy.set_(copied(memory, original), original.storage_offset(), original.sizes(),
+                original.strides());
     }
-    return made.copy;
+    return copy;
   }
 
   /// A copy of all the memory that a tensor lies in: one for all that do.
-  c10::Storage memory_of(const at::Tensor& tensor) {
-    for (const auto& [original, copy] : memories_) {
-      if (original == storage_of(tensor)) return copy.storage();
+  c10::Storage copied(Memory& memory, const at::Tensor& tensor) {
+    if (!memory.copy.defined()) {
+      const c10::Storage& all = tensor.unsafeGetTensorImpl()->unsafe_storage();
+      at::Tensor bytes = at::empty({0}, tensor.options().dtype(at::kByte));
+      bytes.set_(all, 0, {static_cast<std::int64_t>(all.nbytes())}, {1});
+      memory.copy = bytes.clone();
+      bytes_ += all.nbytes();
     }
-    const c10::Storage& all = tensor.unsafeGetTensorImpl()->unsafe_storage();
-    at::Tensor bytes = at::empty({0}, tensor.options().dtype(at::kByte));
-    bytes.set_(all, 0, {static_cast<std::int64_t>(all.nbytes())}, {1});
-    memories_.emplace_back(storage_of(tensor), bytes.clone());
-    bytes_ += all.nbytes();
-    return memories_.back().second.storage();
+    return memory.copy.storage();
   }
 
   c10::IValue tuple(const c10::IValue& value) {
@@ -177,8 +163,8 @@ class Copier {
     return c10::ivalue::Tuple::createNamed(std::move(elements), value.toTupleRef().type());
   }
 
-  c10::SmallVector<Copy, 4> copies_;
-  std::vector<std::pair<const c10::StorageImpl*, at::Tensor>> memories_;
+  std::unordered_map<const c10::TensorImpl*, at::Tensor> copies_;  // undefined: not yet made
+  std::unordered_map<const c10::StorageImpl*, Memory> memories_;
   std::size_t bytes_ = 0;
 };
 

@@ -1,10 +1,12 @@
 #include <src/torch/torch_headers.hpp>
 
 #include <galley/core/text.hpp>
+#include <src/torch/difference.hpp>
 #include <src/torch/errors.hpp>
 #include <src/torch/stateful_call.hpp>
 
 #include <algorithm>
+#include <optional>
 #include <stdexcept>
 #include <string_view>
 #include <utility>
@@ -84,25 +86,18 @@ std::vector<Tensors> answers_to(const ScriptCall& call, const Columns& rows) {
   return all;
 }
 
-bool alike(const Tensors& a, const Tensors& b, const Tolerance& tolerance) {
-  return std::ranges::equal(a, b, [&](const at::Tensor& x, const at::Tensor& y) {
-    return x.sizes() == y.sizes() && x.dtype() == y.dtype() &&
-           at::allclose(x.to(at::kDouble), y.to(at::kDouble), tolerance.relative,
-                        tolerance.absolute, /*equal_nan=*/true);
-  });
-}
-
 /// Why `other` does not answer as `plain` does; empty where it does.
-std::string difference(StatefulCall& other, StatefulCall& plain, const Columns& samples,
-                       const FunctionOptions& options) {
-  plain.bind_outputs(samples, options.outputs);
+std::string unlike(StatefulCall& other, StatefulCall& plain, const Columns& samples,
+                   const FunctionOptions& options) {
+  const std::vector<std::string> names = plain.bind_outputs(samples, options.outputs);
   Tensors wanted;
   plain(samples, wanted);
   try {
     other.bind_outputs(samples, options.outputs);
     Tensors got;
     other(samples, got);
-    return alike(got, wanted, options.tolerance) ? "" : "it answers otherwise";
+    const auto found = difference(got, wanted, options.tolerance);
+    return found.has_value() ? to_string(*found, names[found->tensor], "as saved") : "";
   } catch (...) {
     return caught().detail;
   }
@@ -228,10 +223,11 @@ Result<FoundState> find_state(const Module& module, const ScriptCall::Signature&
   GALLEY_TRY(auto call, ScriptCall::make(
                             trial, signature,
                             {.freeze = Freeze::no, .profiling = profiling, .state = found.paths}));
-  std::vector<Tensors>& first = found.answers;
+  std::vector<Tensors>& first = found.answers.of_rows;
   try {
     const Tensors row = row_at(samples, 0);
-    call->bind_outputs_of(copy_of(trial)._ivalue(), {row.data(), row.size()}, options.outputs);
+    found.answers.names =
+        call->bind_outputs_of(copy_of(trial)._ivalue(), {row.data(), row.size()}, options.outputs);
     first = answers_to(*call, samples);
   } catch (...) {
     Error error = caught(Status::failed_precondition);
@@ -242,28 +238,30 @@ Result<FoundState> find_state(const Module& module, const ScriptCall::Signature&
   if (state.reset.empty()) return found;
   GALLEY_TRY(reset(trial, state.reset));
   const std::vector<Tensors> again = answers_to(*call, samples);
-  const bool is_same = std::ranges::equal(first, again, [&](const Tensors& a, const Tensors& b) {
-    return alike(a, b, options.tolerance);
-  });
-  if (is_same) return found;
-  return refused(text({"options.state.reset: after ", state.reset,
-                       "() it answers otherwise than at first: it does not take back all that "
-                       "changes"}));
+  for (std::size_t i = 0; i < again.size(); ++i) {
+    const auto off = difference(again[i], first[i], options.tolerance);
+    if (!off.has_value()) continue;
+    return refused(
+        text({"options.state.reset: after ", state.reset, "(), at row ", std::to_string(i + 1),
+              ", ", to_string(*off, found.answers.names[off->tensor], "at first"),
+              ": it does not take back all that changes"}));
+  }
+  return found;
 }
 
-Result<void> check_copy(const StatefulCall& call, const Columns& samples,
-                        const std::vector<Tensors>& answers, const Tolerance& tolerance) {
+Result<void> check_copy(const StatefulCall& call, const Columns& samples, const Answers& wanted,
+                        const Tolerance& tolerance) {
   StatefulCall::State state = call.fresh();
-  for (std::size_t i = 0; i < answers.size(); ++i) {
+  for (std::size_t i = 0; i < wanted.of_rows.size(); ++i) {
     const Tensors row = row_at(samples, static_cast<std::int64_t>(i));
-    bool is_same = false;
+    std::optional<Difference> off;
     call.step(state, {row.data(), row.size()},
-              [&](Tensors& outputs) { is_same = alike(outputs, answers[i], tolerance); });
-    if (is_same) continue;
+              [&](Tensors& outputs) { off = difference(outputs, wanted.of_rows[i], tolerance); });
+    if (!off.has_value()) continue;
     return refused(text({"options.state: at row ", std::to_string(i + 1),
-                         " of a sequence, its copy of what changes (", call.state().paths().front(),
-                         ", ...) answers otherwise than the module itself: something that changes "
-                         "is reached in two ways"}));
+                         " of a sequence with a copy of what changes, ",
+                         to_string(*off, wanted.names[off->tensor], "the module itself"),
+                         ": something that changes is reached in two ways"}));
   }
   return {};
 }
@@ -291,7 +289,7 @@ Result<ChosenCall> choose_call(const Module& module, const ScriptCall::Signature
   form.optimize = Optimize::no;
   form.state = std::move(found.paths);
   GALLEY_TRY(auto plain, StatefulCall::make(module, signature, form, found.initial));
-  if (chosen.call != nullptr) chosen.refused = difference(*chosen.call, *plain, samples, options);
+  if (chosen.call != nullptr) chosen.refused = unlike(*chosen.call, *plain, samples, options);
   if (chosen.call == nullptr || !chosen.refused.empty()) chosen.call = std::move(plain);
   return chosen;
 }

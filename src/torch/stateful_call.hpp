@@ -60,12 +60,17 @@ class StatefulCall final : public Call {
 /// Row `row` of each column, `[1, *F]`.
 Tensors row_at(std::span<const at::Tensor> columns, std::int64_t row);
 
+/// What a module itself answers to rows, one after another.
+struct Answers {
+  std::vector<std::string> names = {};  ///< Of the outputs.
+  std::vector<Tensors> of_rows = {};
+};
+
 /// What changes in a module, and the module before its first row.
 struct FoundState {
   std::vector<std::string> paths;
   torch::jit::Module initial;
-  /// What the module itself answers to the samples, one after another.
-  std::vector<Tensors> answers = {};
+  Answers answers = {};  ///< To the samples.
 };
 
 /// The attributes that a method and the reset method assign to, and that are said to change.
@@ -87,8 +92,8 @@ Result<FoundState> find_state(const torch::jit::Module& module,
 /// Whether a sequence answers to `samples` as the module itself did. Throws.
 ///
 /// Errors  failed_precondition: it does not
-Result<void> check_copy(const StatefulCall& call, const Columns& samples,
-                        const std::vector<Tensors>& answers, const Tolerance& tolerance);
+Result<void> check_copy(const StatefulCall& call, const Columns& samples, const Answers& wanted,
+                        const Tolerance& tolerance);
 
 /// A call as `form` says, where LibTorch allows it and it answers as the module does; else of the
 /// module as saved.

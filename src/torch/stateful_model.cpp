@@ -53,7 +53,7 @@ Result<std::shared_ptr<const StatefulModel>> StatefulModel::make(StatefulDraft d
   try {
     auto model = std::make_shared<StatefulModel>();
     model->kind_ = draft.draft.kind;
-    model->threads_ = draft.draft.options.threads;
+    model->threads_.set_options(draft.draft.options.threads);
     model->about_ = std::move(draft.draft.about);
     GALLEY_TRY(model->check(draft));
     model->sequences_ =
@@ -78,7 +78,7 @@ Result<void> StatefulModel::check(StatefulDraft& draft) {
   GALLEY_TRY(samples_, sample_rows(rest, signature_.inputs));
   GALLEY_TRY(FoundState found, find_state(draft.module, draft.signature, draft.state,
                                           draft.form.profiling, samples_, rest.options));
-  const std::vector<Tensors> answers = found.answers;
+  const Answers answers = found.answers;
   std::unique_ptr<StatefulCall> as_loaded;
   if (draft.as_loaded.has_value()) {
     GALLEY_TRY(as_loaded,
@@ -122,10 +122,7 @@ Result<void> StatefulModel::warm() const {
 
 Result<void> StatefulModel::prepare(const PrepareScope& scope) const {
   return scope.each_worker([this]() -> Result<void> {
-    if (Worker::current() != nullptr) {  // the host's own threads are the host's to prepare
-      const Result<void> set = prepare_thread(threads_);
-      if (!set.has_value() && set.status() != Status::unimplemented) return set;
-    }
+    GALLEY_TRY(threads_.prepare_worker());
     return warm();
   });
 }
@@ -139,7 +136,7 @@ void StatefulModel::describe(Description& description) const {
 
 Result<void> StatefulModel::control(ControlRequest& request) const {
   if (auto* statistics = request.as<TorchStatistics>()) {
-    statistics->unprepared_calls = unprepared_calls_.load(std::memory_order_relaxed);
+    *statistics = threads_.statistics();
     return {};
   }
   if (auto* about = request.as<ModelDescription>()) {

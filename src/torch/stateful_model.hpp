@@ -10,11 +10,10 @@
 #include <galley/core/signature.hpp>
 #include <galley/torch/description.hpp>
 #include <galley/torch/options.hpp>
+#include <src/torch/call_threads.hpp>
 #include <src/torch/model.hpp>
 #include <src/torch/stateful_call.hpp>
 
-#include <atomic>
-#include <cstdint>
 #include <memory>
 #include <optional>
 #include <string>
@@ -51,16 +50,14 @@ class StatefulModel {
   /// Errors  as `torch_script`
   static Result<std::shared_ptr<const StatefulModel>> make(StatefulDraft draft);
 
+  /// The servable's.
+  const std::string& name() const noexcept { return about_.name; }
   const Signature& signature() const noexcept { return signature_; }
   const StatefulCall& call() const noexcept { return *call_; }
   Sequences<States>& sequences() const noexcept { return *sequences_; }
 
-  /// Counts a call on a thread that is not prepared.
-  void count_call() const noexcept {
-    if (is_thread_prepared()) [[likely]]
-      return;
-    unprepared_calls_.fetch_add(1, std::memory_order_relaxed);  // a count; orders nothing
-  }
+  /// The threads that call it.
+  const CallThreads& threads() const noexcept { return threads_; }
 
   Result<void> prepare(const PrepareScope& scope) const;
   void describe(Description& description) const;
@@ -75,15 +72,14 @@ class StatefulModel {
   std::unique_ptr<Sequences<States>> sequences_;
   Signature signature_;
   Columns samples_;
-  ThreadOptions threads_;
+  CallThreads threads_;
   ModelDescription about_;
-  mutable std::atomic<std::uint64_t> unprepared_calls_{0};
 };
 
-/// The model as a servable of these row types.
+/// The model as a servable of these row types, of the name it has.
 ///
 /// Errors  failed_precondition: a row of several tensors where one is wanted
 template <class In, class Out>
-Result<Servable<In, Out>> serve_model(std::string name, std::shared_ptr<const StatefulModel> model);
+Result<Servable<In, Out>> serve_model(std::shared_ptr<const StatefulModel> model);
 
 }  // namespace galley::inline v1::detail

@@ -3,6 +3,7 @@
 #include <galley/core/row_algebra.hpp>
 #include <galley/core/text.hpp>
 #include <src/torch/convert.hpp>
+#include <src/torch/door.hpp>
 #include <src/torch/errors.hpp>
 #include <src/torch/stateful_model.hpp>
 
@@ -25,23 +26,18 @@ class StatefulNode {
  public:
   static constexpr const char* kind = "torch";
 
-  StatefulNode(std::string name, std::shared_ptr<const StatefulModel> model)
-      : model_(std::move(model)), name_(std::move(name)) {}
+  explicit StatefulNode(std::shared_ptr<const StatefulModel> model) : model_(std::move(model)) {}
 
   NodeTraits traits() const {
     return {.stateful = true, .deterministic = false, .repeatable = false};
   }
   void describe(Description& d) const { model_->describe(d); }
   Result<void> prepare(const PrepareScope& scope) const { return model_->prepare(scope); }
-  Result<void> control(ControlRequest& request) const {
-    GALLEY_TRY(model_->control(request));
-    if (auto* about = request.as<ModelDescription>()) about->name = name_;
-    return {};
-  }
+  Result<void> control(ControlRequest& request) const { return model_->control(request); }
 
   Outcomes<Out> serve(const NodeHeader& node, const Batch<In>& batch,
                       const BatchContext& context) const {
-    model_->count_call();
+    model_->threads().count_call();
     if (context.keys().empty()) {
       return Outcomes<Out>::failed(
           batch.size(),
@@ -51,7 +47,13 @@ class StatefulNode {
     try {
       const c10::InferenceMode inference;
       return serve_live<Out>(batch, context, [&](const Batch<In>& rows, const BatchContext& live) {
-        return serve_checked(node, rows, live);
+        // What the inputs refuse begins no sequence.
+        return serve_taken<Out>(node.name, model_->signature(), rows,
+                                [&](const Batch<In>& taken, const std::vector<RowIndex>* of) {
+                                  if (of == nullptr) return serve_in_order(node, taken, live);
+                                  const ContextSelection chosen(live, *of);
+                                  return serve_in_order(node, taken, chosen.view());
+                                });
       });
     } catch (...) {
       return Outcomes<Out>::failed(batch.size(), within(node.name, caught()));
@@ -60,32 +62,6 @@ class StatefulNode {
 
  private:
   using Held = Sequences<StatefulModel::States>::Held;
-
-  /// What the inputs refuse begins no sequence.
-  Outcomes<Out> serve_checked(const NodeHeader& node, const Batch<In>& rows,
-                              const BatchContext& context) const {
-    Casualties bad = check_inputs(rows);
-    if (bad.empty()) [[likely]]
-      return serve_in_order(node, rows, context);
-    for (Casualty& casualty : bad.mutable_span()) {
-      casualty.error = within(node.name, std::move(casualty.error));
-    }
-    if (bad.size() == rows.size()) return Outcomes<Out>(Rows<Out>(), std::move(bad));
-    const std::vector<RowIndex> good = survivors_of(rows.size(), bad);
-    std::vector<RowIndex> places;
-    for (const RowIndex row : good) places.push_back(static_cast<RowIndex>(rows.place(row)));
-    const ContextSelection chosen(context, good);
-    return with_earlier(std::move(bad),
-                        serve_in_order(node, rows.at_places(places), chosen.view()));
-  }
-
-  Casualties check_inputs(const Batch<In>& rows) const {
-    if constexpr (std::same_as<In, Tensor>) {
-      return model_->signature().inputs.front().check_rows(rows);
-    } else {
-      return check_rows(std::span<const TensorSpec>(model_->signature().inputs), rows);
-    }
-  }
 
   /// One row after another, each a call of one row.
   Outcomes<Out> serve_in_order(const NodeHeader& node, const Batch<In>& rows,
@@ -148,49 +124,33 @@ class StatefulNode {
   Rows<Out> answer_of(Tensors& outputs) const {
     const std::vector<TensorSpec>& specs = model_->signature().outputs;
     check_output_count(outputs.size(), specs.size());
+    std::vector<NamedColumn> columns;
+    columns.reserve(specs.size());
     for (std::size_t i = 0; i < specs.size(); ++i) {
-      if (outputs[i].dim() > 0 && outputs[i].size(0) == 1) continue;
-      throw std::runtime_error(text(
-          {"output \"", specs[i].name, "\": expected 1 row, got ",
-           outputs[i].dim() == 0 ? std::string("a scalar") : std::to_string(outputs[i].size(0))}));
+      check_row_count(specs[i], outputs[i], 1);
+      columns.push_back({specs[i].name, own_rows(std::move(outputs[i]))});
     }
-    if constexpr (std::same_as<Out, Tensor>) {
-      return own_rows(std::move(outputs.front()));
-    } else {
-      std::vector<NamedColumn> columns;
-      columns.reserve(specs.size());
-      for (std::size_t i = 0; i < specs.size(); ++i) {
-        columns.push_back({specs[i].name, own_rows(std::move(outputs[i]))});
-      }
-      Result<Rows<NamedTensors>> named = Rows<NamedTensors>::of_columns(std::move(columns));
-      if (!named.has_value()) throw std::runtime_error(named.error().detail);
-      return *std::move(named);
-    }
+    return rows_of<Out>(std::move(columns));
   }
 
   std::shared_ptr<const StatefulModel> model_;
-  std::string name_;
 };
 
 }  // namespace
 
 template <class In, class Out>
-Result<Servable<In, Out>> serve_model(std::string name,
-                                      std::shared_ptr<const StatefulModel> model) {
+Result<Servable<In, Out>> serve_model(std::shared_ptr<const StatefulModel> model) {
   const Signature& signature = model->signature();
   if constexpr (std::same_as<In, Tensor>) GALLEY_TRY(only_one("takes ", signature.inputs));
   if constexpr (std::same_as<Out, Tensor>) GALLEY_TRY(only_one("gives ", signature.outputs));
-  StatefulNode<In, Out> node(name, std::move(model));
-  return Servable<In, Out>::of_node(std::move(name), std::move(node));
+  std::string name = model->name();
+  return Servable<In, Out>::of_node(std::move(name), StatefulNode<In, Out>(std::move(model)));
 }
 
-template Result<Servable<Tensor, Tensor>> serve_model(std::string,
-                                                      std::shared_ptr<const StatefulModel>);
-template Result<Servable<Tensor, NamedTensors>> serve_model(std::string,
-                                                            std::shared_ptr<const StatefulModel>);
-template Result<Servable<NamedTensors, Tensor>> serve_model(std::string,
-                                                            std::shared_ptr<const StatefulModel>);
+template Result<Servable<Tensor, Tensor>> serve_model(std::shared_ptr<const StatefulModel>);
+template Result<Servable<Tensor, NamedTensors>> serve_model(std::shared_ptr<const StatefulModel>);
+template Result<Servable<NamedTensors, Tensor>> serve_model(std::shared_ptr<const StatefulModel>);
 template Result<Servable<NamedTensors, NamedTensors>> serve_model(
-    std::string, std::shared_ptr<const StatefulModel>);
+    std::shared_ptr<const StatefulModel>);
 
 }  // namespace galley::inline v1::detail

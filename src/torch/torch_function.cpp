@@ -81,6 +81,7 @@ Result<Servable<In, Out>> serve_torch_function(std::string name, TorchFunction f
   try {
     draft.kind = function.state ? "torch_module" : "torch_function";
     describe_function(draft.about, function);
+    draft.about.name = name;
     if (function.one) draft.input_names = {"input"};
     if (function.one && options.inputs.size() == 1) {
       draft.input_names = {options.inputs.front().name};
@@ -92,7 +93,7 @@ Result<Servable<In, Out>> serve_torch_function(std::string name, TorchFunction f
   }
   Result<std::shared_ptr<const Model>> model = Model::make(std::move(draft));
   if (!model.has_value()) return named(std::move(model).error());
-  return serve_model<In, Out>(std::move(name), *std::move(model));
+  return serve_model<In, Out>(*std::move(model));
 }
 
 template Result<Servable<Tensor, Tensor>> serve_torch_function(std::string, TorchFunction,

@@ -51,6 +51,7 @@ Result<std::shared_ptr<const detail::Model>> make_model(const std::string& path,
     draft.kind = "torch_package";
     GALLEY_TRY(draft.device, to_torch(options.device));
     describe_package(draft.about, package);
+    draft.about.name = options.name;
     draft.call = std::move(package.call);
     draft.form = "package " + std::filesystem::path(path).filename().string();
     if (options.device.is_cpu() && !package.signature.inputs.empty()) {
@@ -71,12 +72,11 @@ template <TensorRow In, TensorRow Out>
 Result<Servable<In, Out>> torch_package(const std::string& path, PackageOptions options) {
   try {
     const std::string where = "\"" + path + "\"";
-    std::string name =
-        options.name.empty() ? std::filesystem::path(path).stem().string() : options.name;
+    if (options.name.empty()) options.name = std::filesystem::path(path).stem().string();
     const c10::InferenceMode inference;
     auto model = make_model(path, std::move(options));
     if (!model.has_value()) return within(where, std::move(model).error());
-    auto servable = detail::serve_model<In, Out>(std::move(name), *std::move(model));
+    auto servable = detail::serve_model<In, Out>(*std::move(model));
     if (!servable.has_value()) return within(where, std::move(servable).error());
     return servable;
   } catch (...) {

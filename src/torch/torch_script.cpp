@@ -133,6 +133,7 @@ Result<std::optional<Module>> ready(Module& module, const ScriptOptions& options
                                     ModelDescription& about) {
   try {
     detail::describe_module(about, module);
+    about.name = options.name;
     add_options(*about.script, options);
     GALLEY_TRY(replace_weights(module, options, about));
     std::optional<Module> as_loaded;
@@ -208,8 +209,8 @@ Result<std::shared_ptr<const detail::Model>> make_model(Module module, at::Devic
 }
 
 template <class In, class Out, class Source>
-Result<Servable<In, Out>> script_servable(const std::string& where, std::string name,
-                                          Source&& source, ScriptOptions options) {
+Result<Servable<In, Out>> script_servable(const std::string& where, Source&& source,
+                                          ScriptOptions options) {
   const auto error_of = [&where](Error error) { return within(where, std::move(error)); };
   // Parameters made in the mode they will serve in: views of them then carry no autograd metadata,
   // which makes small models measurably faster.
@@ -220,7 +221,7 @@ Result<Servable<In, Out>> script_servable(const std::string& where, std::string 
   if (!module.has_value()) return error_of(std::move(module).error());
   const auto served = [&](auto model) -> Result<Servable<In, Out>> {
     if (!model.has_value()) return error_of(std::move(model).error());
-    auto servable = detail::serve_model<In, Out>(std::move(name), *std::move(model));
+    auto servable = detail::serve_model<In, Out>(*std::move(model));
     if (!servable.has_value()) return error_of(std::move(servable).error());
     return servable;
   };
@@ -265,9 +266,8 @@ Result<ModelDescription> describe_script(const std::string& path) {
 template <TensorRow In, TensorRow Out>
 Result<Servable<In, Out>> torch_script(const std::string& path, ScriptOptions options) {
   try {
-    std::string name =
-        options.name.empty() ? std::filesystem::path(path).stem().string() : options.name;
-    return script_servable<In, Out>("\"" + path + "\"", std::move(name), path, std::move(options));
+    if (options.name.empty()) options.name = std::filesystem::path(path).stem().string();
+    return script_servable<In, Out>("\"" + path + "\"", path, std::move(options));
   } catch (...) {
     return detail::caught();
   }
@@ -276,10 +276,10 @@ Result<Servable<In, Out>> torch_script(const std::string& path, ScriptOptions op
 template <TensorRow In, TensorRow Out>
 Result<Servable<In, Out>> torch_script(std::span<const std::byte> bytes, ScriptOptions options) {
   try {
-    std::string name = options.name.empty() ? "script" : options.name;
+    if (options.name.empty()) options.name = "script";
     detail::SpanBuffer buffer(bytes);
     std::istream in(&buffer);
-    return script_servable<In, Out>("model in memory", std::move(name), in, std::move(options));
+    return script_servable<In, Out>("model in memory", in, std::move(options));
   } catch (...) {
     return detail::caught();
   }

@@ -182,7 +182,7 @@ TEST_CASE("rows that make the model lose rows fail alone", "[torch]") {
   const Outcomes<Tensor> all = served.serve_rows(models::rows(batch));
   REQUIRE(all.size() == 5);
   REQUIRE(all[1].status() == Status::internal);
-  CHECK(contains(all[1].error().detail, "output \"0\": expected 1 rows, got 0"));
+  CHECK(contains(all[1].error().detail, "output \"0\": expected 1 row, got 0"));
   for (const std::size_t i : {0U, 2U, 3U, 4U}) CHECK(*all[i] == models::row({0, 0}));
 }
 

@@ -69,7 +69,7 @@ TEST_CASE("each sequence is answered bit for bit as a module of its own", "[torc
 
 TEST_CASE("a module that freezing makes another of runs as it was saved", "[torch][state]") {
   const Stateful model = served(in_shared_submodule(), options());
-  CHECK(option(model, "frozen") == "no: it answers otherwise");
+  CHECK(option(model, "frozen").starts_with("no: output \"0\" has "));
   CHECK(option(model, "state_bytes") == "24");  // once
   Bare bare(in_shared_submodule());
   for (std::int64_t i = 0; i < 8; ++i) {
