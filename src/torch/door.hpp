@@ -1,4 +1,4 @@
-// The door of a LibTorch model: rows are checked on their way in, outputs made rows on their way out.
+// The door of a LibTorch model: rows are checked going in, outputs are made rows going out.
 #pragma once
 
 #include <src/torch/torch_headers.hpp>
