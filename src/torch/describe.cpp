@@ -6,15 +6,11 @@
 #include <algorithm>
 #include <sstream>
 #include <string>
+#include <utility>
 
 namespace galley::inline v1::detail {
 
 namespace {
-
-std::string dtype_name(at::ScalarType type) {
-  const Result<DType> dtype = from_torch(type);
-  return dtype.has_value() ? std::string(to_string(*dtype)) : std::string(at::toString(type));
-}
 
 std::string as_python(const c10::IValue& value) {
   std::ostringstream out;
@@ -51,6 +47,24 @@ void add_constants(TensorCount& to, TensorCounter& counter, const torch::jit::Bl
 }
 
 }  // namespace
+
+std::string dtype_name(at::ScalarType type) {
+  const Result<DType> dtype = from_torch(type);
+  return dtype.has_value() ? std::string(to_string(*dtype)) : std::string(at::toString(type));
+}
+
+StateAttribute describe_attribute(std::string name, const c10::IValue& value) {
+  StateAttribute one{.name = std::move(name)};
+  if (!value.isTensor()) {
+    one.type = value.tagKind();
+  } else if (const at::Tensor& tensor = value.toTensor(); tensor.defined()) {
+    one.type = dtype_name(tensor.scalar_type());
+    one.bytes = tensor.nbytes();
+    const Result<Shape> shape = Shape::of({tensor.sizes().data(), tensor.sizes().size()});
+    if (shape.has_value()) one.shape = *shape;
+  }
+  return one;
+}
 
 void TensorCounter::add(TensorCount& to, const at::Tensor& tensor) {
   if (!tensor.defined() || tensor.numel() == 0) return;

@@ -7,9 +7,16 @@
 
 #include <cstddef>
 #include <set>
+#include <string>
 #include <utility>
 
 namespace galley::inline v1::detail {
+
+/// "float32"; LibTorch's word where galley has none.
+std::string dtype_name(at::ScalarType type);
+
+/// An attribute that keeps a state.
+StateAttribute describe_attribute(std::string name, const c10::IValue& value);
 
 /// Counts tensors, each memory once for all that one of these counts. Those without elements, and
 /// undefined ones, count as nothing.

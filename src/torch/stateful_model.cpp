@@ -2,6 +2,7 @@
 
 #include <galley/core/text.hpp>
 #include <galley/torch/tensor.hpp>
+#include <src/torch/describe.hpp>
 #include <src/torch/description.hpp>
 #include <src/torch/errors.hpp>
 #include <src/torch/model_check.hpp>
@@ -15,24 +16,6 @@ namespace galley::inline v1::detail {
 namespace {
 
 constexpr int warm_steps = 2;
-
-std::vector<StateAttribute> state_of(const ScriptState& state) {
-  std::vector<StateAttribute> all;
-  for (std::size_t i = 0; i < state.paths().size(); ++i) {
-    const c10::IValue& value = state.initial()[i];
-    StateAttribute& one = all.emplace_back();
-    one.name = state.paths()[i];
-    one.type = value.isTensor() ? "" : value.tagKind();
-    if (!value.isTensor() || !value.toTensor().defined()) continue;
-    const at::Tensor& tensor = value.toTensor();
-    const Result<DType> dtype = from_torch(tensor.scalar_type());
-    one.type = dtype.has_value() ? to_string(*dtype) : c10::toString(tensor.scalar_type());
-    one.bytes = tensor.nbytes();
-    const Result<Shape> shape = Shape::of({tensor.sizes().data(), tensor.sizes().size()});
-    if (shape.has_value()) one.shape = *shape;
-  }
-  return all;
-}
 
 }  // namespace
 
@@ -101,7 +84,10 @@ Result<void> StatefulModel::check(StatefulDraft& draft) {
   GALLEY_TRY(about_.device, from_torch(rest.device));
   about_.libtorch = libtorch_version();
   about_.signature = signature_;
-  about_.state = state_of(call_->state());
+  for (std::size_t i = 0; i < call_->state().paths().size(); ++i) {
+    about_.state.push_back(
+        describe_attribute(call_->state().paths()[i], call_->state().initial()[i]));
+  }
   about_.state_bytes = call_->state().bytes();
   return {};
 }

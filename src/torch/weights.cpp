@@ -2,6 +2,7 @@
 
 #include <galley/core/text.hpp>
 #include <galley/torch/tensor.hpp>
+#include <src/torch/describe.hpp>
 #include <src/torch/errors.hpp>
 #include <src/torch/weight_targets.hpp>
 
@@ -21,8 +22,7 @@ using detail::WeightTargets;
 
 /// "float32 [3, 4]" of a LibTorch tensor, also of one that galley has no form for.
 std::string form_of(const at::Tensor& tensor) {
-  const Result<DType> dtype = from_torch(tensor.scalar_type());
-  std::string text(dtype.has_value() ? to_string(*dtype) : c10::toString(tensor.scalar_type()));
+  std::string text = detail::dtype_name(tensor.scalar_type());
   text += " [";
   for (std::int64_t d = 0; d < tensor.dim(); ++d) {
     text.append(d == 0 ? "" : ", ").append(std::to_string(tensor.size(d)));

@@ -37,7 +37,7 @@ const char* to_string(Reduction reduction) noexcept;
 /// form, integers are not. A form that cannot be made or whose answers lie further away at any size
 /// that is timed is not used, and `describe` says why.
 ///
-/// On an x86 processor with AVX-512, an MLP 784-512-512-10 on 8-bit integers takes 0.4 to 0.6 of
+/// On an x86 processor with AVX-512, an MLP 784-512-512-10 on 8-bit integers takes 0.35 to 0.55 of
 /// the time of its fastest equal form at 1, 8 and 64 rows, and errs by up to 0.04 where answers are
 /// about 1; in bfloat16 it is slower for one row, takes 0.6 at 64, and errs by up to 0.02
 /// (`sh bench/run.sh models build/bench/models.json precision`).
