@@ -164,6 +164,7 @@ void size_case(Report& report, const Subject& subject, const Served& served, Onn
 }  // namespace
 
 void onnx_cases(Report& report) {
+  report.say("onnxruntime for Python is put into build/bench/onnx, where it is not there yet.");
   if (!have_onnxruntime()) {
     return report.say("M4 is left out: no onnxruntime for Python (build/bench/onnx.log says why).");
   }
